@@ -1,0 +1,22 @@
+"""Model and pictures in, arrays out; knows nothing of pytest.
+
+PYTEST_DONT_REWRITE
+"""
+
+from pytest_cnnaudit.engine.engine import Engine
+from pytest_cnnaudit.engine.heatmaps import Heatmaps
+from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
+from pytest_cnnaudit.engine.outputs import Predictions
+from pytest_cnnaudit.engine.statistics import LayerStats
+from pytest_cnnaudit.engine.tracing import Layer
+
+__all__ = [
+    "Engine",
+    "Heatmaps",
+    "Layer",
+    "LayerStats",
+    "ModelError",
+    "Predictions",
+    "load_model",
+    "read_class_names",
+]

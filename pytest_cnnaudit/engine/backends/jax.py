@@ -1,0 +1,88 @@
+"""JAX: jitted pure functions; a zero added to the watched tensor is what is differentiated.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+
+
+def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
+    """See `Backend.compiled`.
+
+    The variables' values are arguments, fetched at each call: `fit` and `predict` donate their buffers, and
+    a kept one would be deleted under us.
+    """
+
+    @jax.jit
+    def pure(values: Sequence[Tensor], *tensors: Tensor) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            return program(*tensors)
+
+    def call(*arrays: Array) -> Any:
+        values = [variable.value for variable in model.variables]
+        return keras.tree.map_structure(to_numpy, pure(values, *arrays))
+
+    return call
+
+
+def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:
+    """See `Backend.abstract`."""
+
+    def program(values: Sequence[Tensor], tensor: Tensor) -> None:
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            run(tensor)
+
+    jax.eval_shape(
+        program, [variable.value for variable in model.variables], jax.ShapeDtypeStruct(tuple(shape), dtype)
+    )
+
+
+def gradients(
+    run: Callable[[Watch], tuple[Tensor, Any]],
+) -> tuple[Any, Sequence[Tensor], Sequence[Tensor | None]]:
+    """See `Backend.gradients`."""
+
+    def shapes() -> list[Tensor]:
+        seen: list[Tensor] = []
+
+        def look(tensor: Tensor) -> Tensor:
+            seen.append(tensor)
+            return tensor
+
+        run(look)
+        return seen
+
+    def perturbed(offsets: Sequence[Tensor]) -> tuple[Tensor, tuple[Any, list[Tensor]]]:
+        watched: list[Tensor] = []
+
+        def watch(tensor: Tensor) -> Tensor:
+            watched.append(tensor + offsets[len(watched)])
+            return watched[-1]
+
+        objective, auxiliary = run(watch)
+        return objective, (auxiliary, watched)
+
+    offsets = [jnp.zeros(spec.shape, spec.dtype) for spec in jax.eval_shape(shapes)]
+    (_, (auxiliary, watched)), grads = jax.value_and_grad(perturbed, has_aux=True)(offsets)
+    return auxiliary, watched, grads
+
+
+def reductions(activation: Tensor) -> dict[str, Tensor]:
+    """See `Backend.reductions`; XLA fuses the elementwise parts into the sums."""
+    return {
+        "zeros": jnp.sum(activation == 0, axis=1, dtype=jnp.float32),
+        "sum": jnp.sum(activation, axis=1),
+        "norm": jnp.sqrt(jnp.sum(jnp.square(activation), axis=1)),
+        "absolute": jnp.sum(jnp.abs(activation), axis=1),
+        "min": jnp.min(activation, axis=1),
+        "max": jnp.max(activation, axis=1),
+    }

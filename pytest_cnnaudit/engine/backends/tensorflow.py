@@ -1,0 +1,73 @@
+"""TensorFlow: traced once into a graph, differentiated by a tape that starts at the watched tensor.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+
+
+def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
+    """See `Backend.compiled`."""
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def graph(*tensors: Tensor) -> Any:
+        with keras.StatelessScope():
+            return program(*tensors)
+
+    def call(*arrays: Array) -> Any:
+        return keras.tree.map_structure(to_numpy, graph(*map(tf.constant, arrays)))
+
+    return call
+
+
+def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:  # noqa: ARG001 - see `compiled`
+    """See `Backend.abstract`."""
+
+    def program(tensor: Tensor) -> None:
+        with keras.StatelessScope():
+            run(tensor)
+
+    tf.function(program, autograph=False).get_concrete_function(tf.TensorSpec(shape, dtype))
+
+
+def gradients(
+    run: Callable[[Watch], tuple[Tensor, Any]],
+) -> tuple[Any, Sequence[Tensor], Sequence[Tensor | None]]:
+    """See `Backend.gradients`."""
+    watched: list[Tensor] = []
+
+    def watch(tensor: Tensor) -> Tensor:
+        tape.watch(tensor)
+        watched.append(tensor)
+        return tensor
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        objective, auxiliary = run(watch)
+    return auxiliary, watched, tape.gradient(objective, watched)
+
+
+def reductions(activation: Tensor) -> dict[str, Tensor]:
+    """See `Backend.reductions`; each is a kernel of its own, so the fewest passes over memory count."""
+    zeros = tf.reduce_sum(tf.cast(tf.equal(activation, 0), tf.float32), axis=1)
+    total = tf.reduce_sum(activation, axis=1)
+    smallest = tf.reduce_min(activation, axis=1)
+    return {
+        "zeros": zeros,
+        "sum": total,
+        "norm": tf.math.reduce_euclidean_norm(activation, axis=1),
+        "absolute": tf.cond(
+            tf.reduce_all(smallest >= 0),
+            lambda: total,
+            lambda: tf.reduce_sum(tf.abs(activation), axis=1),
+        ),
+        "min": smallest,
+        "max": tf.reduce_max(activation, axis=1),
+    }

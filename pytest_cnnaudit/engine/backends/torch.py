@@ -1,0 +1,67 @@
+"""PyTorch: eager, with gradients switched on from the watched tensor on.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+
+
+def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the modules hold the variables
+    """See `Backend.compiled`. PyTorch runs eagerly, so there is nothing to compile."""
+
+    def call(*arrays: Array) -> Any:
+        with torch.no_grad(), keras.StatelessScope():
+            outputs = program(*map(keras.ops.convert_to_tensor, arrays))
+        return keras.tree.map_structure(to_numpy, outputs)
+
+    return call
+
+
+def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:  # noqa: ARG001 - see `compiled`
+    """See `Backend.abstract`: one real pass, since not every operation of Keras knows PyTorch's meta device."""
+    with torch.no_grad(), keras.StatelessScope():
+        run(keras.ops.zeros(shape, dtype))
+
+
+def gradients(
+    run: Callable[[Watch], tuple[Tensor, Any]],
+) -> tuple[Any, Sequence[Tensor], Sequence[Tensor | None]]:
+    """See `Backend.gradients`; `.grad` of the weights stays as it was."""
+    watched: list[Tensor] = []
+
+    def watch(tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad:
+            tensor = tensor.detach().requires_grad_()
+        torch.set_grad_enabled(True)
+        watched.append(tensor)
+        return tensor
+
+    with torch.no_grad():
+        objective, auxiliary = run(watch)
+        grads: Sequence[Tensor | None] = [None] * len(watched)
+        if objective.requires_grad:
+            grads = torch.autograd.grad(objective, watched, allow_unused=True)
+    return auxiliary, watched, grads
+
+
+def reductions(activation: Tensor) -> dict[str, Tensor]:
+    """See `Backend.reductions`."""
+    positions = activation.shape[1]
+    smallest, largest = torch.aminmax(activation, dim=1)
+    total = activation.sum(dim=1)
+    return {
+        "zeros": positions - torch.count_nonzero(activation, dim=1).to(torch.float32),
+        "sum": total,
+        "norm": torch.linalg.vector_norm(activation, dim=1),
+        "absolute": total if bool((smallest >= 0).all()) else activation.abs().sum(dim=1),
+        "min": smallest,
+        "max": largest,
+    }

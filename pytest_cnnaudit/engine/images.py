@@ -1,0 +1,120 @@
+"""Whatever the user hands over as images, in batches of model input that keep their geometry.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.preprocessing import Geometry, Preprocessing
+
+_PIXELS_PER_BATCH = 8 * 299 * 299
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`inputs` `(size, H, W, C)` float32, of which the first `count` are pictures and the rest padding."""
+
+    inputs: npt.NDArray[np.float32]
+    geometries: tuple[Geometry, ...]
+    cases: tuple[Case | None, ...]
+    start: int
+
+    @property
+    def count(self) -> int:
+        """Number of pictures, padding not counted."""
+        return len(self.geometries)
+
+
+def batches(
+    images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], batch_size: int | None
+) -> Iterator[Batch]:
+    """Model input in batches of one shape, so that no call needs another compilation.
+
+    All batches of a call have `batch_size` rows; the last is padded by repeating its last picture. A call
+    with fewer pictures than that is padded to the next power of two only.
+    """
+    start = 0
+    size = batch_size
+    items = _items(images, preprocessing, input_shape)
+    for first in items:
+        if size is None:
+            size = _batch_size(first[0].shape)
+        group = [first, *itertools.islice(items, size - 1)]
+        arrays = [item[0] for item in group]
+        if len({array.shape for array in arrays}) > 1:
+            raise ValueError(f"The images of one call differ in size: {sorted({a.shape for a in arrays})}")
+        rows = size if start else min(size, 1 << (len(group) - 1).bit_length())
+        arrays += [arrays[-1]] * (rows - len(group))
+        inputs = np.stack(arrays)
+        _check_finite(inputs, start)
+        yield Batch(inputs, tuple(item[1] for item in group), tuple(item[2] for item in group), start)
+        start += len(group)
+    if not start:
+        raise ValueError("There are no images: an empty batch, sequence or iterator was handed over")
+
+
+def _batch_size(shape: Sequence[int]) -> int:
+    fitting = max(1, _PIXELS_PER_BATCH // max(1, shape[0] * shape[1]))
+    return int(min(32, 1 << (fitting.bit_length() - 1)))
+
+
+def _check_finite(inputs: npt.NDArray[np.float32], start: int) -> None:
+    if not np.isfinite(inputs).all():
+        row = int(np.argmax(~np.isfinite(inputs).all(axis=(1, 2, 3))))
+        raise ValueError(f"Image {start + row} holds NaN or infinity after preprocessing")
+
+
+def _items(
+    images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None]
+) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None]]:
+    if not isinstance(images, (list, tuple, str, PathLike, Case, Image.Image)) and getattr(images, "ndim", 0) == 4:
+        array = np.asarray(images)
+        _check_array(array, input_shape)
+        geometry = Geometry.identity(width=array.shape[2], height=array.shape[1])
+        for row in array:
+            yield row.astype(np.float32, copy=False), geometry, None
+        return
+    bound = preprocessing.bound(input_shape)
+    for picture in _pictures(images):
+        inputs, geometry = bound(picture)
+        yield inputs, geometry, picture if isinstance(picture, Case) else None
+
+
+def _pictures(images: Any) -> Iterable[Any]:
+    if isinstance(images, (str, PathLike, Case, Image.Image)):
+        return (images,)
+    if isinstance(images, np.ndarray):
+        if images.ndim in {2, 3}:
+            return (images,)
+        raise ValueError(f"An image array has 3 dimensions, or 4 as model input; this one has {images.shape}")
+    if isinstance(images, Iterable):
+        return images
+    raise TypeError(
+        "images must be an array (N, H, W, C), or one or several of Case, path, PIL.Image or uint8 array, "
+        f"not {type(images).__name__}"
+    )
+
+
+def _check_array(array: npt.NDArray[Any], input_shape: Sequence[int | None]) -> None:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"The images have the dtype {array.dtype}; numbers are expected")
+    expected = tuple(input_shape)
+    fits = all(want is None or want == got for want, got in zip(expected, array.shape[1:], strict=True))
+    if not fits:
+        raise ValueError(
+            f"The images have the shape {array.shape}; the model takes (N, "
+            + ", ".join("any" if size is None else str(size) for size in expected)
+            + "). An array of four dimensions is model input and is never resized: hand over pictures "
+            "(paths, PIL images, uint8 arrays of three dimensions) to have them preprocessed."
+        )

@@ -1,0 +1,122 @@
+"""From a model's output to logits, and from logits to probabilities and scores.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras.src import backend as keras_backend
+from scipy.special import expit, softmax
+
+from pytest_cnnaudit.engine.backends import Tensor
+
+Activation: TypeAlias = Literal["softmax", "sigmoid"]
+_SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity came out of the model: no measure of it means anything."""
+
+
+@contextmanager
+def squashings() -> Iterator[list[tuple[Activation, Tensor, Tensor]]]:
+    """Collects `(activation, input, output)` of every softmax and sigmoid that the model computes.
+
+    All ways to write one in Keras (an activation argument, a layer, an operation, `keras.ops` in a
+    subclassed model's `call`) end in the same two backend functions, so the logit is found wherever it is.
+    """
+    found: list[tuple[Activation, Tensor, Tensor]] = []
+    originals = {name: getattr(keras_backend.nn, name) for name in _SQUASHING}
+
+    def wrap(name: str) -> object:
+        def squash(x: Tensor, *args: object, **kwargs: object) -> Tensor:
+            y = originals[name](x, *args, **kwargs)
+            found.append((_SQUASHING[name], x, y))
+            return y
+
+        return squash
+
+    try:
+        for name in _SQUASHING:
+            setattr(keras_backend.nn, name, wrap(name))
+        yield found
+    finally:
+        for name, original in originals.items():
+            setattr(keras_backend.nn, name, original)
+
+
+def find_logits(
+    output: Tensor, found: Sequence[tuple[Activation, Tensor, Tensor]]
+) -> tuple[Tensor, Activation | None]:
+    """The value before the softmax or sigmoid that made `output`, and which it was; else `(output, None)`."""
+    for activation, before, after in reversed(found):
+        if after is output:
+            return before, activation
+    return output, None
+
+
+def class_scores(logits: Tensor, activation: Activation, score: str) -> Tensor:
+    """Score of each class, `(N, classes)`, in float32; a single output z becomes the logits (−z, z)."""
+    ops = keras.ops
+    logits = ops.cast(logits, "float32")
+    if score == "logit":
+        return two_classes(logits)
+    if activation == "softmax":
+        return ops.softmax(logits)
+    if logits.shape[-1] == 1:
+        return ops.sigmoid(two_classes(logits))
+    return ops.sigmoid(logits)
+
+
+def two_classes(logits: Tensor) -> Tensor:
+    """(−z, z) for a single output z, anything else as it is."""
+    return keras.ops.concatenate([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`logits` and `probabilities`, each `(N, classes)` float32. A binary model with one output z has two
+    classes with the logits (−z, z) and the probabilities (1 − σ(z), σ(z))."""  # noqa: D205, D209
+
+    logits: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def classes(self) -> npt.NDArray[np.intp]:
+        """The predicted class of each picture, `(N,)`."""
+        return np.argmax(self.logits, axis=1)
+
+    def name(self, index: int) -> str:
+        """A class's name, or its index as text where the engine has no class names."""
+        return self.class_names[index] if self.class_names else str(index)
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """For each picture the `k` most probable classes, `(name, probability)`, best first."""
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        order = np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
+        return [
+            [(self.name(int(i)), float(p[i])) for i in row]
+            for row, p in zip(order, self.probabilities, strict=True)
+        ]
+
+
+def predictions(
+    logits: npt.NDArray[np.float32], activation: Activation, class_names: tuple[str, ...] | None
+) -> Predictions:
+    """From the scores `class_scores(…, "logit")` gave."""
+    single = activation == "sigmoid"
+    probabilities = expit(logits) if single else softmax(logits.astype(np.float64), axis=1)
+    return Predictions(logits, probabilities.astype(np.float32), class_names)

@@ -1,0 +1,110 @@
+"""Activation statistics of a layer, merged batch by batch so that memory does not grow with the pictures.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """Statistics of a layer with K channels over N pictures; arrays of shape `(K,)` unless said otherwise.
+
+    `count` is the number of values a channel was seen with (N·H·W), `zero_fraction` the share of exact
+    zeros, `std` the population standard deviation (from sums in float32: trust it where it is above a
+    thousandth of the mean), `dead` whether the channel never fired: its maximum is ≤ 0 after a ReLU, or it
+    is constant. `sparsity_per_image` `(N,)` is the zero fraction of each picture, `hoyer_per_image` `(N,)`
+    its Hoyer sparsity (Hoyer 2004, JMLR 5; 1 for a picture without any activation). `a + b` merges the
+    statistics of two sets of pictures.
+    """
+
+    count: npt.NDArray[np.int64]
+    zeros: npt.NDArray[np.int64]
+    mean: Floats
+    squares: Floats = field(repr=False)
+    """Sum of squared deviations from the mean."""
+    min: Floats
+    max: Floats
+    sparsity_per_image: Floats
+    hoyer_per_image: Floats
+    is_relu_like: bool = False
+
+    @property
+    def zero_fraction(self) -> Floats:
+        return self.zeros / self.count
+
+    @property
+    def std(self) -> Floats:
+        return np.asarray(np.sqrt(self.squares / self.count))
+
+    @property
+    def dead(self) -> npt.NDArray[np.bool_]:
+        constant = self.min == self.max
+        return constant | (self.max <= 0) if self.is_relu_like else constant
+
+    @property
+    def sparsity(self) -> float:
+        """Mean of `sparsity_per_image`: the layer's share of exact zeros."""
+        return float(self.sparsity_per_image.mean())
+
+    @property
+    def dead_fraction(self) -> float:
+        """Share of dead channels."""
+        return float(self.dead.mean())
+
+    def __add__(self, other: LayerStats) -> LayerStats:
+        if self.mean.shape != other.mean.shape or self.is_relu_like != other.is_relu_like:
+            raise ValueError(
+                f"Statistics of different layers can't be merged: {self.mean.size} and {other.mean.size} channels"
+            )
+        # Chan, Golub & LeVeque 1983: stable where sums of squares would cancel.
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        return LayerStats(
+            count=count,
+            zeros=self.zeros + other.zeros,
+            mean=self.mean + delta * other.count / count,
+            squares=self.squares + other.squares + delta**2 * self.count * other.count / count,
+            min=np.minimum(self.min, other.min),
+            max=np.maximum(self.max, other.max),
+            sparsity_per_image=np.concatenate([self.sparsity_per_image, other.sparsity_per_image]),
+            hoyer_per_image=np.concatenate([self.hoyer_per_image, other.hoyer_per_image]),
+            is_relu_like=self.is_relu_like,
+        )
+
+
+def from_reductions(reduced: Mapping[str, npt.NDArray[Any]], positions: int, *, is_relu_like: bool) -> LayerStats:
+    """Statistics of one batch from a backend's sums over `positions`, each `(n, K)`."""
+    r = {name: np.asarray(values, np.float64) for name, values in reduced.items()}
+    images, channels = r["sum"].shape
+    mean = r["sum"] / positions
+    within = np.where(r["min"] == r["max"], 0.0, np.maximum(r["norm"] ** 2 - r["sum"] * mean, 0.0))
+    overall = mean.mean(axis=0)
+    return LayerStats(
+        count=np.full(channels, images * positions, np.int64),
+        zeros=np.rint(r["zeros"].sum(axis=0)).astype(np.int64),
+        mean=overall,
+        squares=within.sum(axis=0) + positions * ((mean - overall) ** 2).sum(axis=0),
+        min=r["min"].min(axis=0),
+        max=r["max"].max(axis=0),
+        sparsity_per_image=r["zeros"].sum(axis=1) / (positions * channels),
+        hoyer_per_image=_hoyer(r["absolute"].sum(axis=1), np.sqrt((r["norm"] ** 2).sum(axis=1)), positions * channels),
+        is_relu_like=is_relu_like,
+    )
+
+
+def _hoyer(absolute: Floats, norm: Floats, size: int) -> Floats:
+    """(√n − ‖a‖₁/‖a‖₂) / (√n − 1)."""
+    root = np.sqrt(size)
+    ratio = np.divide(absolute, norm, out=np.ones_like(norm), where=norm > 0)
+    sparsity = (root - ratio) / (root - 1) if size > 1 else (norm == 0).astype(np.float64)
+    return np.where(norm == 0, 1.0, np.clip(sparsity, 0.0, 1.0))

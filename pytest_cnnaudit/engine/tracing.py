@@ -1,0 +1,237 @@
+"""Which layers a model runs, in which order, and how to watch one while the model is called.
+
+A layer's `call` is replaced on the instance for the length of one (traced) call of the model. This works
+alike for functional, Sequential, subclassed and nested models and for shared layers, needs no second model,
+and leaves the graph, the weights and the flags as they were.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from pytest_cnnaudit.engine.backends import Tensor
+
+# An operation's attributes are shared by all threads, so one trace at a time.
+_TRACING = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call of a layer, or of a bare operation such as an addition, in a model.
+
+    `path` is unique: names joined by `/` through nested models. A layer called several times is listed once
+    a call; its last call has the plain path, the earlier ones are `path#1`, `path#2`, … `output_shape` is
+    `(None, H, W, C)` or `(None, C)` as the model computes it (channels first in a channels-first model).
+    """
+
+    path: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    is_spatial: bool
+    is_relu_like: bool = False
+    operation: keras.Operation = field(default=None, repr=False, compare=False)
+    occurrence: int = field(default=0, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call of an operation took and gave."""
+
+    path: str
+    operation: keras.Operation
+    occurrence: int
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+
+
+@contextmanager
+def replaced_calls(handlers: Mapping[int, tuple[keras.Operation, Callable[..., Any]]]) -> Iterator[None]:
+    """Puts another `call` on each operation, keyed by its id, and takes it off again."""
+    with _TRACING:
+        before = {key: operation.__dict__.get("call") for key, (operation, _) in handlers.items()}
+        try:
+            for operation, call in handlers.values():
+                # Through __dict__: Keras' and PyTorch's __setattr__ would track the function as state.
+                operation.__dict__["call"] = call
+            yield
+        finally:
+            for key, (operation, _) in handlers.items():
+                if before[key] is None:
+                    operation.__dict__.pop("call", None)
+                else:
+                    operation.__dict__["call"] = before[key]
+
+
+@contextmanager
+def observed(layers: Iterable[Layer], observe: Callable[[Layer, Tensor], Tensor]) -> Iterator[None]:
+    """While the model is called, `observe(layer, output)` sees the layers' outputs and may replace them."""
+    wanted: dict[int, dict[int, Layer]] = {}
+    operations: dict[int, keras.Operation] = {}
+    for layer in layers:
+        wanted.setdefault(id(layer.operation), {})[layer.occurrence] = layer
+        operations[id(layer.operation)] = layer.operation
+
+    def wrap(operation: keras.Operation) -> Callable[..., Any]:
+        original, counter = operation.call, iter(range(10**9))
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            output = original(*args, **kwargs)
+            layer = wanted[id(operation)].get(next(counter))
+            return output if layer is None else observe(layer, output)
+
+        return call
+
+    with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
+        yield
+
+
+def record_calls(model: keras.Model, run: Callable[[], Any]) -> list[Call]:
+    """Every call of a layer or operation inside `model` during `run()`, in the order of completion."""
+    calls: list[Call] = []
+    names: list[str] = []
+    counts: dict[int, int] = {}
+
+    def wrap(operation: keras.Operation) -> Callable[..., Any]:
+        original = operation.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            names.append(operation.name)
+            try:
+                output = original(*args, **kwargs)
+            finally:
+                path = "/".join(names)
+                names.pop()
+            occurrence = counts.get(id(operation), 0)
+            counts[id(operation)] = occurrence + 1
+            # The output of a functional or Sequential model is the output of a layer in it.
+            if hasattr(output, "shape") and not _is_graph(operation):
+                inputs = tuple(x for x in keras.tree.flatten((args, kwargs)) if hasattr(x, "shape"))
+                calls.append(Call(path, operation, occurrence, inputs, output))
+            return output
+
+        return call
+
+    operations = {id(operation): operation for operation in _operations(model)}
+    with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
+        run()
+    return calls
+
+
+def _is_graph(operation: keras.Operation) -> bool:
+    return isinstance(operation, (keras.Sequential, keras.Function))
+
+
+def _operations(container: keras.Operation) -> Iterator[keras.Operation]:
+    """All layers and bare operations inside, at any depth, without the container itself."""
+    if isinstance(container, keras.Sequential):
+        inside: Sequence[keras.Operation] = container.layers
+    elif isinstance(container, keras.Function):
+        inside = container.operations
+    elif isinstance(container, keras.Layer):
+        inside = container._flatten_layers(include_self=False, recursive=False)
+    else:
+        inside = ()
+    for operation in inside:
+        if not isinstance(operation, keras.layers.InputLayer):
+            yield operation
+            yield from _operations(operation)
+
+
+def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
+    """The calls as layers with unique paths, in execution order."""
+    remaining: dict[str, int] = {}
+    for call in calls:
+        remaining[call.path] = remaining.get(call.path, 0) + 1
+    total = dict(remaining)
+    layers = []
+    for call in calls:
+        remaining[call.path] -= 1
+        left = remaining[call.path]
+        path = f"{call.path}#{total[call.path] - left}" if left else call.path
+        shape = tuple(call.output.shape)
+        layers.append(
+            Layer(
+                path=path,
+                type=type(call.operation).__name__,
+                output_shape=(None, *shape[1:]),
+                is_spatial=len(shape) == 4,
+                is_relu_like=_is_relu_like(call.operation),
+                operation=call.operation,
+                occurrence=call.occurrence,
+            )
+        )
+    return tuple(layers)
+
+
+def _is_relu_like(operation: keras.Operation) -> bool:
+    """Whether its output is exactly 0 for every negative input: the units of which one says that they fire."""
+    activation = getattr(operation, "activation", None) or operation
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return name.lower() in {"relu", "relu6"} and not getattr(activation, "negative_slope", 0)
+
+
+_GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
+_REDUCTIONS = ("Mean", "Max", "Sum")
+
+
+def default_layer(calls: Sequence[Call]) -> int | None:
+    """Position of the call that feeds the last global pooling, else the first flatten, else the last spatial."""
+    producers: dict[int, int] = {}
+    pooled = flattened = last = None
+    for position, call in enumerate(calls):
+        kind = type(call.operation).__name__
+        source = call.inputs[0] if call.inputs else None
+        producer = producers.get(id(source))
+        if producer is not None and len(source.shape) == 4:
+            collapses = _positions(call.output) == 1 and (len(call.output.shape) < 4 or _positions(source) > 1)
+            if kind in _GLOBAL_POOLING or (kind in _REDUCTIONS and collapses):
+                pooled = producer
+            elif flattened is None and len(call.output.shape) == 2:
+                flattened = producer
+        # The first to give a tensor is the innermost: a block and its last layer give the same one.
+        producers.setdefault(id(call.output), position)
+        if len(call.output.shape) == 4:
+            last = position
+    return next((found for found in (pooled, flattened, last) if found is not None), None)
+
+
+def _positions(tensor: Tensor) -> int:
+    if len(tensor.shape) != 4:
+        return 1
+    first = 2 if keras.config.image_data_format() == "channels_first" else 1
+    return int(tensor.shape[first]) * int(tensor.shape[first + 1])
+
+
+def find_layer(layers: Sequence[Layer], name: str) -> Layer:
+    """The layer with this path, or with this bare name where only one has it.
+
+    Raises a `ValueError` that offers the nearest paths for an unknown name, and all candidates for an
+    ambiguous one.
+    """
+    by_path = {layer.path: layer for layer in layers}
+    if name in by_path:
+        return by_path[name]
+    matching = [layer for layer in layers if layer.path.rsplit("/", 1)[-1] == name]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise ValueError(
+            f"The layer name {name!r} is ambiguous; write one of the paths "
+            + ", ".join(repr(layer.path) for layer in matching)
+        )
+    bare = {path.rsplit("/", 1)[-1]: path for path in by_path}
+    near = difflib.get_close_matches(name, [*by_path, *bare], n=3, cutoff=0.5)
+    nearest = list(dict.fromkeys(bare.get(match, match) for match in near)) or list(by_path)[-3:]
+    raise ValueError(
+        f"The model has no layer {name!r}; nearest: {', '.join(map(repr, nearest))}. "
+        "Engine.layers lists all of them."
+    )
