@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from os import PathLike
@@ -38,7 +38,7 @@ class _Structure:
 
     layers: tuple[Layer, ...]
     default: int | None
-    classes: int
+    outputs: int
     activation: Activation | None
 
 
@@ -113,13 +113,14 @@ class Engine:
     @property
     def num_classes(self) -> int:
         """Number of classes; a single output counts as two."""
-        return self._structure().classes
+        return max(2, self._structure().outputs)
 
     @property
     def activation(self) -> Activation:
         """How logits become probabilities: as found in the model, else as given, else by the convention."""
         structure = self._structure()
-        return structure.activation or self._activation or self._conventional
+        conventional: Activation = "sigmoid" if structure.outputs == 1 else "softmax"
+        return structure.activation or self._activation or conventional
 
     def layer(self, name: str) -> Layer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
@@ -247,15 +248,6 @@ class Engine:
     def _channels_first(self) -> bool:
         return bool(keras.config.image_data_format() == "channels_first")
 
-    @property
-    def _conventional(self) -> Activation:
-        return "sigmoid" if self._single_output else "softmax"
-
-    @cached_property
-    def _single_output(self) -> bool:
-        shape = keras.tree.flatten(self._pick(self.model.output_shape))
-        return shape[-1] == 1
-
     def _batches(self, images: Any) -> Iterator[Batch]:
         return batches(images, self.preprocessing, self.input_shape, self.batch_size)
 
@@ -271,7 +263,7 @@ class Engine:
 
     def _targets(self, target: Target, batch: Batch) -> list[int]:
         """Class indices of a batch's pictures; −1 stands for the predicted class."""
-        if isinstance(target, (str, int, np.integer)):
+        if isinstance(target, str) or not isinstance(target, Iterable):
             each: list[str | int] = [target] * batch.count
         else:
             each = list(target)[batch.start : batch.start + batch.count]
@@ -341,20 +333,19 @@ class Engine:
             layers.append(tracing.layers_of(calls))
 
         self._backend.abstract(run, self.model, (1, *shape), "float32")
-        (logits, activation), classes = found[0], found[0][0].shape[-1]
-        structure = _Structure(layers[0], tracing.default_layer(calls), max(2, int(classes)), activation)
-        self._check_head(int(classes), activation, structure)
-        return structure
+        logits, activation = found[0]
+        self._check_head(int(logits.shape[-1]), activation)
+        return _Structure(layers[0], tracing.default_layer(calls), int(logits.shape[-1]), activation)
 
-    def _check_head(self, width: int, activation: Activation | None, structure: _Structure) -> None:
-        if activation == "softmax" and width == 1:
+    def _check_head(self, outputs: int, activation: Activation | None) -> None:
+        if "softmax" in (activation, self._activation) and outputs == 1:
             raise ModelError(
                 f"The model {self.model.name!r} ends in a softmax over a single output, which is always 1; "
                 "a binary model with one output needs a sigmoid"
             )
-        if self.class_names is not None and len(self.class_names) != structure.classes:
+        if self.class_names is not None and len(self.class_names) != max(2, outputs):
             raise ValueError(
-                f"There are {len(self.class_names)} class names, but the model has {structure.classes} classes"
+                f"There are {len(self.class_names)} class names, but the model has {max(2, outputs)} classes"
             )
 
     def _function(
@@ -363,6 +354,7 @@ class Engine:
         """The compiled function of this kind for these layers and this batch shape: made once, kept."""
         key = (kind, tuple(layer.path for layer in layers), score, batch.inputs.shape)
         if key not in self._compiled:
+            self._structure()  # a wrong head is found before anything is compiled for it
             programs: dict[str, Callable[..., Any]] = {
                 "logits": self._logits_program,
                 "activations": partial(self._activations_program, layers),

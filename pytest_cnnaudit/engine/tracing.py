@@ -180,11 +180,15 @@ def _is_relu_like(operation: keras.Operation) -> bool:
 
 
 _GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
-_REDUCTIONS = ("Mean", "Max", "Sum")
+_REDUCTIONS = ("AveragePooling2D", "MaxPooling2D", "Mean", "Max", "Sum")
 
 
 def default_layer(calls: Sequence[Call]) -> int | None:
-    """Position of the call that feeds the last global pooling, else the first flatten, else the last spatial."""
+    """Position of the call that feeds the last global pooling, else the first flatten, else the last grid.
+
+    A flatten of a grid that comes after the last global pooling wins: that pooling was inside a block, such as
+    squeeze-and-excitation. A pooling or reduction to a single cell is a global pooling by another name.
+    """
     producers: dict[int, int] = {}
     pooled = flattened = last = None
     for position, call in enumerate(calls):
@@ -192,21 +196,22 @@ def default_layer(calls: Sequence[Call]) -> int | None:
         source = call.inputs[0] if call.inputs else None
         producer = producers.get(id(source))
         if producer is not None and len(source.shape) == 4:
-            collapses = _positions(call.output) == 1 and (len(call.output.shape) < 4 or _positions(source) > 1)
+            collapses = _cells(source) > 1 and _cells(call.output) == 1
             if kind in _GLOBAL_POOLING or (kind in _REDUCTIONS and collapses):
                 pooled = producer
-            elif flattened is None and len(call.output.shape) == 2:
+            elif flattened is None and collapses and len(call.output.shape) == 2:
                 flattened = producer
         # The first to give a tensor is the innermost: a block and its last layer give the same one.
         producers.setdefault(id(call.output), position)
-        if len(call.output.shape) == 4:
+        if len(call.output.shape) == 4 and (last is None or _cells(call.output) > 1):
             last = position
-    return next((found for found in (pooled, flattened, last) if found is not None), None)
+    return max((found for found in (pooled, flattened) if found is not None), default=last)
 
 
-def _positions(tensor: Tensor) -> int:
+def _cells(tensor: Tensor) -> int:
+    """Number of cells of a grid; 1 for a vector, 0 for anything else."""
     if len(tensor.shape) != 4:
-        return 1
+        return int(len(tensor.shape) == 2)
     first = 2 if keras.config.image_data_format() == "channels_first" else 1
     return int(tensor.shape[first]) * int(tensor.shape[first + 1])
 

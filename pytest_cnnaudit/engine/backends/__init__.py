@@ -63,6 +63,7 @@ def current() -> Backend:
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """A backend's tensor as a NumPy array, half precision widened to float32."""
-    array = np.asarray(keras.ops.convert_to_numpy(tensor))
+    """A backend's tensor, or an array, as a NumPy array with half precision widened to float32."""
+    array = tensor if isinstance(tensor, np.ndarray | np.generic) else keras.ops.convert_to_numpy(tensor)
+    array = np.asarray(array)
     return array if array.dtype.kind in "biu" else array.astype(np.float32, copy=False)

@@ -51,15 +51,14 @@ def gradients(
 ) -> tuple[Any, Sequence[Tensor], Sequence[Tensor | None]]:
     """See `Backend.gradients`."""
 
-    def shapes() -> list[Tensor]:
+    def dry_run() -> tuple[Tensor, list[Tensor]]:
         seen: list[Tensor] = []
 
         def look(tensor: Tensor) -> Tensor:
             seen.append(tensor)
             return tensor
 
-        run(look)
-        return seen
+        return run(look)[0], seen
 
     def perturbed(offsets: Sequence[Tensor]) -> tuple[Tensor, tuple[Any, list[Tensor]]]:
         watched: list[Tensor] = []
@@ -71,9 +70,21 @@ def gradients(
         objective, auxiliary = run(watch)
         return objective, (auxiliary, watched)
 
-    offsets = [jnp.zeros(spec.shape, spec.dtype) for spec in jax.eval_shape(shapes)]
+    recorded = jax.make_jaxpr(dry_run)()
+    offsets = [jnp.zeros(spec.shape, spec.dtype) for spec in recorded.out_avals[1:]]
     (_, (auxiliary, watched)), grads = jax.value_and_grad(perturbed, has_aux=True)(offsets)
-    return auxiliary, watched, grads
+    objective, *variables = recorded.jaxpr.outvars
+    used = [_depends(recorded.jaxpr, objective, variable) for variable in variables]
+    return auxiliary, watched, [gradient if is_used else None for gradient, is_used in zip(grads, used, strict=True)]
+
+
+def _depends(jaxpr: Any, outcome: Any, source: Any) -> bool:
+    """Whether `outcome` is computed from `source`: a gradient of JAX is zero, never None, where it is not."""
+    reached = {id(source)}
+    for equation in jaxpr.eqns:
+        if any(id(variable) in reached for variable in equation.invars):
+            reached.update(map(id, equation.outvars))
+    return id(outcome) in reached
 
 
 def reductions(activation: Tensor) -> dict[str, Tensor]:

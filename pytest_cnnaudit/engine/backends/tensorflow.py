@@ -17,13 +17,19 @@ from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
     """See `Backend.compiled`."""
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def graph(*tensors: Tensor) -> Any:
+    def stateless(*tensors: Tensor) -> Any:
         with keras.StatelessScope():
             return program(*tensors)
 
+    graph = tf.function(stateless, autograph=False)
+    concrete: list[Callable[..., Any]] = []
+
     def call(*arrays: Array) -> Any:
-        return keras.tree.map_structure(to_numpy, graph(*map(tf.constant, arrays)))
+        tensors = [tf.constant(array) for array in arrays]
+        if not concrete:
+            # Taken out of the tf.function: it would warn of retracing when many layers are asked for.
+            concrete.append(graph.get_concrete_function(*tensors))
+        return keras.tree.map_structure(lambda tensor: to_numpy(tensor.numpy()), concrete[0](*tensors))
 
     return call
 

@@ -1,0 +1,86 @@
+"""What a page shows of a case: the picture, the regions, the heatmap over it, the top predictions.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pytest_cnnaudit.cases import Box, Case, Mask
+from pytest_cnnaudit.engine import Heatmaps, Predictions
+from pytest_cnnaudit.preprocessing import open_picture
+
+_LONGEST_SIDE = 512
+
+
+def case_picture(case: Case, *, embed: bool) -> dict[str, Any]:
+    """The upright picture, at most 512 pixels on its longest side, with its size in original pixels."""
+    picture = open_picture(case)
+    width, height = picture.size
+    return {"src": data_url(picture) if embed else None, "width": width, "height": height}
+
+
+def data_url(picture: Image.Image) -> str:
+    """A small picture as PNG, a large one as JPEG."""
+    small = max(picture.size) <= 200
+    picture = picture.convert("RGB")
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 85}))
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def regions(case: Case, given: Sequence[Box | Mask] | None, role: str) -> list[dict[str, Any]]:
+    """The case's regions, and those handed to the assertion instead of them."""
+    if given is not None:
+        return [_region(one, role) for one in given]
+    inside = [_region(one, "inside") for one in case.regions]
+    return inside + [_region(one, "forbidden") for one in case.forbidden_regions]
+
+
+def _region(region: Box | Mask, role: str) -> dict[str, Any]:
+    if isinstance(region, Box):
+        return {"role": role, "box": [region.left, region.top, region.right, region.bottom]}
+    mask = Image.fromarray(np.where(region.array, 255, 0).astype(np.uint8))
+    mask.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    mask.convert("1").save(buffer, format="PNG")
+    return {"role": role, "mask": f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"}
+
+
+def heatmap(maps: Heatmaps, index: int) -> dict[str, Any] | None:
+    """The map on its own grid, divided by its maximum, 8 bits a cell; None for an empty one."""
+    if maps.empty[index]:
+        return None
+    raw = maps.maps[index]
+    cells = np.rint(raw / raw.max() * 255).astype(np.uint8)
+    frame = maps.geometries[index].frame
+    return {
+        "height": cells.shape[0],
+        "width": cells.shape[1],
+        "values": base64.b64encode(cells.tobytes()).decode(),
+        "frame": [frame.left, frame.top, frame.right, frame.bottom],
+    }
+
+
+def predictions(predicted: Predictions, index: int, k: int = 5) -> list[Mapping[str, Any]]:
+    """The most probable classes."""
+    one = Predictions(
+        predicted.logits[index : index + 1], predicted.probabilities[index : index + 1], predicted.class_names
+    )
+    return [{"name": name, "probability": probability} for name, probability in one.top(k)[0]]
+
+
+def user_evidence(item: Any, *, embed: bool) -> dict[str, Any]:
+    """What a user hands to `check`: a text, a `Case`, a picture or a path of one."""
+    if isinstance(item, str):
+        return {"kind": "text", "title": "Evidence", "text": item}
+    case = item if isinstance(item, Case) else Case(item)
+    return {"kind": "picture", "title": case.name, "picture": case_picture(case, embed=embed)}

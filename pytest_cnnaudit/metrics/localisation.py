@@ -1,0 +1,247 @@
+"""Where a heatmap looks: its mass and its maxima against a region, on the heatmap's own grid.
+
+`heatmap` is one non-negative map `(h, w)` or a batch `(N, h, w)`, on any scale. `coverage` has the same shape
+and says for each grid cell which share of it the region covers, in [0, 1]. One map gives a `float`, a batch
+an array `(N,)` of float64. Nothing is resized, rescaled by min-max or changed in place.
+
+Raised by every measure of a heatmap: `EmptyHeatmapError` for a map without any mass, `RegionLostError` for a
+region that covers no cell, `ValueError` for negative or non-finite maps, coverage outside [0, 1], and shapes
+that differ.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Values = float | FloatArray
+
+# Cells closer than this share of the map's maximum are tied: float32 sums differ by less than that between
+# backends, and no verdict may hang on it.
+TIE_DECIMALS = 6
+TIE_TOLERANCE = 10.0**-TIE_DECIMALS
+
+
+class EmptyHeatmapError(ValueError):
+    """A heatmap is zero everywhere: it looks nowhere, so no measure of where it looks exists.
+
+    `indices` are the positions of the empty maps in the batch, `(0,)` for a single map.
+    """
+
+    def __init__(self, indices: tuple[int, ...]) -> None:
+        self.indices = indices
+        super().__init__(
+            f"heatmap {_listed(indices)} is zero everywhere: no positive evidence for the target at this "
+            "layer, which is a result of its own; take empty maps out of the batch first"
+        )
+
+
+class RegionLostError(ValueError):
+    """A region covers no cell of the grid: it lies outside the picture or was cropped away.
+
+    `indices` are the positions of the lost regions in the batch, `(0,)` for a single region.
+    """
+
+    def __init__(self, indices: tuple[int, ...]) -> None:
+        self.indices = indices
+        super().__init__(
+            f"region lost: coverage {_listed(indices)} is zero everywhere; the region lies outside the "
+            "model's input, or (pointing game) no cell centre lies in it"
+        )
+
+
+def mass_inside(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
+    """Share of the heatmap's mass in the region: Σ coverage · L / Σ L, in [0, 1].
+
+    The energy-based pointing game (Wang 2020, arXiv:1910.01279 §4.3), also called relevance mass accuracy
+    (Arras 2022, arXiv:2003.07258). A uniform map scores `chance(coverage)`; no map exceeds
+    `ceiling(coverage)`.
+    """
+    relative, regions, single = _validated(heatmap, coverage)
+    mass = (relative * regions).sum(axis=(1, 2)) / relative.sum(axis=(1, 2))
+    return _unbatched(mass, single)
+
+
+def chance(coverage: ArrayLike) -> Values:
+    """Mass inside of a uniform map: the mean coverage, that is the region's share of the model's input."""
+    regions, single = _regions(coverage)
+    return _unbatched(regions.mean(axis=(1, 2)), single)
+
+
+def ceiling(coverage: ArrayLike) -> Values:
+    """Largest mass inside that any map on this grid reaches: the coverage of the best covered cell."""
+    regions, single = _regions(coverage)
+    return _unbatched(regions.max(axis=(1, 2)), single)
+
+
+def excess(mass: ArrayLike, chance: ArrayLike) -> Values:
+    """Mass above chance, (m − a) / (1 − a): 0 at chance, 1 with all mass inside, negative below chance.
+
+    Takes numbers or arrays `(N,)`. Raises `ValueError` for values outside [0, 1] and for a chance of 1, a
+    region that fills the picture, where no map can do better than chance.
+    """
+    masses, chances = _fractions(mass, "mass"), _fractions(chance, "chance")
+    if (chances == 1).any():
+        raise ValueError(
+            "chance is 1: the region fills the picture, so nothing can be above chance; use a smaller region"
+        )
+    if masses.ndim and chances.ndim and masses.shape != chances.shape:
+        raise ValueError(
+            f"mass has shape {masses.shape} and chance {chances.shape}; give one chance for each mass"
+        )
+    above = (masses - chances) / (1 - chances)
+    return float(above) if above.ndim == 0 else np.asarray(above)
+
+
+def pointing_hit(heatmap: ArrayLike, inside: ArrayLike) -> Values:
+    """Pointing game: 1 where the map's maximum lies inside, 0 where not; a hit is a value above 0.5.
+
+    `inside`, shape of the heatmap, boolean or in [0, 1], says which cells count: those whose centre lies
+    within the tolerance of the region. The caller decides that in pixels, since a grid doesn't know its
+    pixels. Of several tied maxima (equal to 1e-6 of the maximum) the share inside counts, so a uniform map
+    scores `chance(inside)`. Zhang 2016, arXiv:1608.00507.
+
+    Raises `RegionLostError` as well where no cell centre is inside: no map could hit; allow more tolerance.
+    """
+    relative, regions, single = _validated(heatmap, inside)
+    maxima = relative >= 1 - TIE_TOLERANCE
+    hits = (maxima * regions).sum(axis=(1, 2)) / maxima.sum(axis=(1, 2))
+    return _unbatched(hits, single)
+
+
+def rank_accuracy(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
+    """Share of the top K cells that lies in the region, K = area of the region in cells (Arras 2022).
+
+    A fractional K takes the last cell in part. Cells tied with each other (equal to six decimals of the map's
+    maximum) enter with their mean coverage, so a uniform map scores `chance(coverage)`.
+    """
+    relative, regions, single = _validated(heatmap, coverage)
+    scores = np.array(
+        [_rank_accuracy(*pair) for pair in zip(relative, regions, strict=True)], dtype=np.float64
+    )
+    return _unbatched(scores, single)
+
+
+def _rank_accuracy(relative: FloatArray, region: FloatArray) -> float:
+    _, level = np.unique(-np.round(relative, TIE_DECIMALS).ravel(), return_inverse=True)
+    cells = np.bincount(level)
+    covered = np.bincount(level, weights=region.ravel())
+    area = region.sum()
+    taken = np.clip(area - (np.cumsum(cells) - cells), 0, cells)
+    return float((taken * covered / cells).sum() / area)
+
+
+def iou(heatmap: ArrayLike, coverage: ArrayLike, threshold: float = 0.15) -> Values:
+    """Intersection over union of the cells with L ≥ threshold · max L and the region, in [0, 1].
+
+    Intersection: Σ coverage of the selected cells. Union: the number of selected cells + Σ coverage of the
+    others. 15 % of the maximum is Grad-CAM's choice (Selvaraju 2017, arXiv:1610.02391 §4).
+    Raises `ValueError` for a threshold outside (0, 1]: at 0 every cell is selected whatever the map.
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is {threshold!r}; give a share of the map's maximum above 0 and up to 1")
+    relative, regions, single = _validated(heatmap, coverage)
+    selected = relative >= threshold * (1 - TIE_TOLERANCE)
+    intersection = (regions * selected).sum(axis=(1, 2))
+    union = np.where(selected, 1.0, regions).sum(axis=(1, 2))
+    return _unbatched(intersection / union, single)
+
+
+def box_shuffle_null(heatmaps: ArrayLike, coverages: ArrayLike) -> float:
+    """Mean mass of heatmap i in region j over all pairs i ≠ j of a population, `(N, h, w)` each, N ≥ 2.
+
+    What the maps would score if they knew where objects usually are, but not where this one is. Mass inside
+    well above it is due to the picture, not to the data set's habit of centring its objects.
+    """
+    relative, regions, _ = _validated(heatmaps, coverages)
+    if len(relative) < 2:
+        raise ValueError(
+            "the box-shuffle null needs at least 2 heatmaps with their regions, in a batch (N, h, w)"
+        )
+    shares = relative / relative.sum(axis=(1, 2), keepdims=True)
+    every_pair = (shares.sum(axis=0) * regions.sum(axis=0)).sum()
+    own = (shares * regions).sum()
+    pairs = len(shares) * (len(shares) - 1)
+    return float(np.clip((every_pair - own) / pairs, 0.0, 1.0))
+
+
+def centre_prior(shape: tuple[int, int], sigma: float = 0.25) -> FloatArray:
+    """Control map `(h, w)` that ignores the picture: a Gaussian in its middle, σ = `sigma` of each side.
+
+    A model's maps should beat it, since pictures are taken with the object in the middle. Largest value ≤ 1.
+    """
+    height, width = shape
+    if height < 1 or width < 1 or not 0 < sigma < np.inf:
+        raise ValueError(
+            f"shape {shape!r} with sigma {sigma!r}: the sides must be at least 1 and sigma above 0"
+        )
+    rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / sigma for side in (height, width))
+    return np.asarray(np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)))
+
+
+def _validated(heatmap: ArrayLike, coverage: ArrayLike) -> tuple[FloatArray, FloatArray, bool]:
+    """Heatmaps divided by their maxima, regions (both `(N, h, w)`), and whether it was a single map."""
+    if np.shape(heatmap) != np.shape(coverage):
+        raise ValueError(
+            f"heatmap has shape {np.shape(heatmap)} and coverage {np.shape(coverage)}; "
+            "give each map the coverage of its region on the map's own grid"
+        )
+    maps, single = _batched(heatmap, "heatmap")
+    _refuse(~np.isfinite(maps), "heatmap", "NaN or infinity", "look for it in the activations or gradients")
+    _refuse(maps < 0, "heatmap", "negative values", "use the map after ReLU")
+    maxima = maps.max(axis=(1, 2), keepdims=True)
+    if (maxima == 0).any():
+        raise EmptyHeatmapError(_indices(maxima[:, 0, 0] == 0))
+    regions, _ = _regions(coverage)
+    return maps / maxima, regions, single
+
+
+def _regions(coverage: ArrayLike) -> tuple[FloatArray, bool]:
+    regions, single = _batched(coverage, "coverage")
+    in_range = (regions >= 0) & (regions <= 1)
+    _refuse(
+        ~in_range, "coverage", "values outside [0, 1]", "give the share of each cell that the region covers"
+    )
+    lost = ~regions.any(axis=(1, 2))
+    if lost.any():
+        raise RegionLostError(_indices(lost))
+    return regions, single
+
+
+def _batched(array: ArrayLike, name: str) -> tuple[FloatArray, bool]:
+    given = np.asarray(array)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {given.dtype}; give real numbers")
+    if given.ndim not in (2, 3) or 0 in given.shape[-2:]:
+        raise ValueError(f"{name} has shape {given.shape}; give one map (h, w) or a batch (N, h, w)")
+    values = given.astype(np.float64, copy=False)
+    return (values[None], True) if given.ndim == 2 else (values, False)
+
+
+def _fractions(values: ArrayLike, name: str) -> FloatArray:
+    fractions = np.asarray(values, dtype=np.float64)
+    if not ((fractions >= 0) & (fractions <= 1)).all():
+        raise ValueError(f"{name} is {values!r}; give values in [0, 1]")
+    return fractions
+
+
+def _refuse(wrong: BoolArray, name: str, what: str, advice: str) -> None:
+    if wrong.any():
+        raise ValueError(f"{name} {_listed(_indices(wrong.any(axis=(1, 2))))} has {what}; {advice}")
+
+
+def _indices(flags: ArrayLike) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.flatnonzero(flags))
+
+
+def _listed(indices: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, indices[:5]))
+    return shown if len(indices) <= 5 else f"{shown} and {len(indices) - 5} more"
+
+
+def _unbatched(values: FloatArray, single: bool) -> Values:
+    return float(values[0]) if single else values

@@ -1,0 +1,73 @@
+"""The end of a run: from the tests' parts to the record and the pages.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_cnnaudit import record as records
+from pytest_cnnaudit import report as reports
+
+
+@dataclass(frozen=True)
+class Published:
+    """How many audits there were, and what to say of them."""
+
+    audits: int
+    lines: tuple[str, ...]
+
+
+def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Published:
+    """Writes `record.json`, the pages and the summary; the parts are dropped when all of that is on disk."""
+    parts, about = records.read_parts(folder)
+    judged = [part for part in parts if part["findings"]]
+    if not judged:
+        records.drop_parts(report)
+        _remove_if_empty(report)
+        return Published(0, ())
+    foreign = records.foreign_files(report)
+    if foreign:
+        return Published(
+            len(judged),
+            (
+                f"the report was not written: {report / foreign[0]} exists and is not from cnnaudit; "
+                f"give another folder with --cnnaudit-report. The findings are kept in {folder}",
+            ),
+        )
+    record = records.make_record(judged, about, complete=is_complete(parts, about), options=options)
+    records.replace_report(report)
+    path = report / "record.json"
+    records.write_json(path, record)
+    written = [path, *reports.render(record, judged, report)]
+    records.write_manifest(report, written)
+    records.drop_parts(report)
+    return Published(len(judged), tuple(_lines(record, report)))
+
+
+def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every audit of the suite ran to its end: none deselected, skipped, or cut short."""
+    tests = {name: {test for one in about for test in one.get(name, ())} for name in ("collected", "deselected", "skipped")}
+    finished = {part["test"] for part in parts if part["state"] == "finished"}
+    return not tests["deselected"] and not tests["skipped"] and tests["collected"] <= finished
+
+
+def _lines(record: Mapping[str, Any], report: Path) -> list[str]:
+    counts = Counter(finding["outcome"] for finding in record["findings"] if not finding["waived"])
+    waived = sum(bool(finding["waived"]) for finding in record["findings"])
+    told = [f"{count} {outcome}" for outcome, count in sorted(counts.items())] + ([f"{waived} waived"] if waived else [])
+    lines = [f"verdict: {record['verdict']} ({', '.join(told)})"]
+    if not record["complete"]:
+        lines.append("not complete: audits were deselected, skipped or cut short")
+    return [*lines, f"report: {report / 'index.html'}"]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(itertools.islice(folder.iterdir(), 1)):
+        folder.rmdir()

@@ -1,0 +1,307 @@
+"""Findings, where they came from, and the JSON they are kept in.
+
+Each test's findings are one JSON file (a part), written at once while the test runs, so that a crash, a lost
+worker, `-x` or Ctrl-C loses nothing. At the end of the run the parts become the record.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.gate import worst
+from pytest_cnnaudit.naming import page_name
+
+SCHEMA = 1
+MANIFEST = ".written-by-cnnaudit.json"
+PARTS = ".parts"
+
+Outcome: TypeAlias = Literal["passed", "failed", "inconclusive", "error"]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What an audit found on one case: `outcome` is `passed`, `failed` or `unscorable`."""
+
+    id: str
+    value: float | None
+    outcome: Literal["passed", "failed", "unscorable"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit that a value was held against."""
+
+    name: str
+    value: float
+    direction: Literal["at_least", "at_most"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One audit's result, as it stands in `record.json`.
+
+    For a single case and for audits of a whole population `value` is the measured one, held against
+    `threshold`. For a population judged case by case `value` is the share of cases that pass, `threshold` is
+    `mostly` and `interval` holds the Clopper–Pearson bounds of the share; `mean` is then the mean of the
+    cases' values and `thresholds` what each case is held against. `chance` is what a model-independent map
+    would score on average.
+    """
+
+    test: str
+    name: str
+    outcome: Outcome
+    value: float | None = None
+    threshold: float | None = None
+    direction: Literal["at_least", "at_most"] | None = None
+    chance: float | None = None
+    interval: tuple[float, float] | None = None
+    n: int = 0
+    passed: int = 0
+    unscorable: int = 0
+    method: str | None = None
+    layer: str | None = None
+    seconds: float = 0.0
+    target: str | None = None
+    mean: float | None = None
+    mostly: float | None = None
+    confidence: float | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    message: str = ""
+    waived: str | None = None
+    cases: tuple[CaseResult, ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+
+class AuditFailure(AssertionError):  # noqa: N818 - a failed assertion, not an error
+    """An audit that did not pass; `finding` says what was measured."""
+
+    recorded_by_cnnaudit = True
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values: NumPy numbers and arrays converted, NaN and infinity as null, never invalid JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if hasattr(value, "tolist"):
+        return to_json(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) else str(value)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes the whole file or nothing: a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Strict JSON: NaN and infinity become null."""
+    write_text(path, json.dumps(to_json(value), allow_nan=False, ensure_ascii=False, indent=1))
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class Course:
+    """How a test went, as pytest reports it phase by phase."""
+
+    failed: bool = False
+    skipped: bool = False
+    crashed: bool = False
+    """It failed otherwise than by an assertion."""
+    recorded: bool = False
+    """The failure is an audit's own and on record already."""
+    failure: str | None = None
+    waived: str | None = None
+    """The reason of an `xfail`."""
+    seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """The test's outcome in one word."""
+        if self.failed:
+            return "failed"
+        return "waived" if self.waived is not None else "skipped" if self.skipped else "passed"
+
+
+class Recorder:
+    """Keeps one process' findings on disk, a file for each test, in a folder of the run's own."""
+
+    def __init__(self, report: Path, run: str) -> None:
+        self.report = report
+        self.folder = report / PARTS / run
+        self._cases: dict[Case, str] = {}
+        self._parts: dict[str, dict[str, Any]] = {}
+
+    def page(self, test: str) -> Path:
+        """Where the test's page will be."""
+        return self.report / "tests" / f"{page_name(test)}.html"
+
+    def start(self, test: str) -> None:
+        """A test that audits begins; what it found in an earlier attempt (a rerun) no longer counts."""
+        self._parts[test] = {"test": test, "state": "running", "seconds": 0.0, "findings": [], "failure": None}
+        self._write(test, self._parts[test])
+
+    def add(self, finding: Finding) -> None:
+        """Keeps a finding of a running test."""
+        part = self._parts[finding.test]
+        part["findings"].append(finding)
+        self._write(finding.test, part)
+
+    def finish(self, test: str, course: Course) -> None:
+        """A test ends; a failure of its own becomes a finding too."""
+        part = self._parts.pop(test)
+        findings: list[Finding] = part["findings"]
+        if course.failure is not None and not course.recorded:
+            name, kind = ("error", "error") if course.crashed else ("assertion", "failed")
+            findings.append(Finding(test, name, cast(Outcome, kind), message=course.failure))
+        elif not findings and course.outcome == "passed":
+            findings.append(Finding(test, "assertion", "passed", message="The test's own assertions hold."))
+        if course.waived is not None:
+            findings[:] = [replace(finding, waived=course.waived) for finding in findings]
+        part.update(
+            state="finished",
+            outcome=course.outcome,
+            failure=course.failure,
+            seconds=course.seconds,
+            waived=course.waived,
+        )
+        self._write(test, part)
+
+    def saw(self, cases: Iterable[Case], digest_of: Callable[[Case], str]) -> None:
+        """Notes the cases that were judged, for the record's digest of the data."""
+        for case in cases:
+            if case not in self._cases:
+                self._cases[case] = digest_of(case)
+
+    def describe(self, worker: str, about: Mapping[str, Any]) -> None:
+        """Keeps what the process knows of the run: model, data, environment, collected tests."""
+        write_json(self.folder / f"about-{worker}.json", {**about, "cases": sorted(set(self._cases.values()))})
+
+    def _write(self, test: str, part: Mapping[str, Any]) -> None:
+        findings = [asdict(finding) for finding in part["findings"]]
+        write_json(self.folder / f"{page_name(test)}.json", {**part, "findings": findings})
+
+
+def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The tests' parts, in a stable order, and what the processes said about the run."""
+    parts, about = [], []
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        (about if path.name.startswith("about-") else parts).append(content)
+    for part in parts:
+        if part["state"] == "running":
+            lost = Finding(
+                part["test"],
+                "error",
+                "error",
+                message="The test did not finish: it was interrupted, or the worker that ran it was lost.",
+            )
+            part["findings"].append(to_json(asdict(lost)))
+    return sorted(parts, key=lambda part: str(part["test"])), about
+
+
+def make_record(
+    parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]], *, complete: bool, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The record of a run: `record.json`, without the evidence."""
+    findings = [
+        {key: value for key, value in finding.items() if key != "evidence"} for part in parts for finding in part["findings"]
+    ]
+    cases = sorted({case for one in about for case in one.get("cases", ())})
+    judged = [finding["outcome"] for finding in findings if not finding["waived"]]
+    first: dict[str, Any] = next((dict(one) for one in about if one.get("model")), dict(about[0]) if about else {})
+    return {
+        "schema": SCHEMA,
+        "verdict": worst(judged) if judged else "error",
+        "complete": complete and all(part["state"] == "finished" for part in parts),
+        "started": min((one["started"] for one in about if one.get("started")), default=None),
+        "finished": now(),
+        "model": first.get("model"),
+        "data": {"cases": len(cases), "sha256": digest(cases)} if cases else None,
+        "environment": first.get("environment"),
+        "seed": options.get("seed"),
+        "baseline": None,
+        "policy_sha256": digest([policy(findings), dict(options)]),
+        "findings": findings,
+    }
+
+
+def policy(findings: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What was demanded, apart from what came out."""
+    demanded = ("test", "name", "threshold", "direction", "thresholds", "mostly", "confidence", "method", "layer")
+    return sorted(([finding.get(key) for key in demanded] for finding in findings), key=json.dumps)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(to_json(value), sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_report(report: Path) -> None:
+    """Removes what an earlier run wrote into the folder, and nothing else."""
+    for name in _manifest(report):
+        path = report / name
+        if path.is_file() and report.resolve() in path.resolve().parents:
+            path.unlink()
+
+
+def write_manifest(report: Path, written: Iterable[Path]) -> None:
+    """Notes which files are ours, for the next run to replace."""
+    names = sorted(str(path.relative_to(report)) for path in written)
+    write_json(report / MANIFEST, {"files": [*names, MANIFEST]})
+
+
+def foreign_files(report: Path) -> list[str]:
+    """Files in the report's folder that we would overwrite but did not write."""
+    ours = set(_manifest(report))
+    return [name for name in ("index.html", "record.json", "summary.md") if (report / name).exists() and name not in ours]
+
+
+def _manifest(report: Path) -> list[str]:
+    path = report / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [name for name in files if isinstance(name, str)]
+
+
+def drop_parts(report: Path) -> None:
+    """Removes the parts of this run and of runs that were killed."""
+    shutil.rmtree(report / PARTS, ignore_errors=True)

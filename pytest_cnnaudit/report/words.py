@@ -1,0 +1,247 @@
+"""Plain words for findings: titles, what was measured, how to read it, and the verdict in one line.
+
+PYTEST_DONT_REWRITE
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Worst first; a waived finding blocks nothing, but is never shown as passed.
+SEVERITY = ("error", "failed", "inconclusive", "waived", "passed")
+# As listed: a failure tells more about the model than an audit that could not be carried out.
+LISTED = ("failed", "error", "inconclusive", "waived", "passed")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs."""
+
+    title: str
+    quantity: str
+    measured: str
+    reading: str
+
+
+EXPLANATIONS = {
+    "mass_inside": Explanation(
+        "Looks at the object",
+        "share of the heatmap inside the marked region",
+        "The heatmap shows which places of the picture raised the score of the class. This audit adds up "
+        "the heatmap inside the marked region and divides by the whole: 1 means that all of it lies inside. "
+        "Chance is the region's share of the picture's area, what a heatmap spread evenly would reach.",
+        "A low value means that the model decides by something beside the object. "
+        "Look at what lies under the brightest cells.",
+    ),
+    "avoids": Explanation(
+        "Keeps off the forbidden region",
+        "share of the heatmap on the forbidden region",
+        "The forbidden region is a place that must not matter, such as a watermark or a ruler. This audit "
+        "adds up the heatmap on it and divides by the whole: 0 is best. Chance is the region's share of the "
+        "picture's area.",
+        "A value far above chance means that the model reads the class from this region: a shortcut that "
+        "will be missing, or misleading, in other pictures.",
+    ),
+    "predicts": Explanation(
+        "Predicts the right class",
+        "share of pictures classified as labelled",
+        "The label of each picture is compared with the class that the model gives the highest score.",
+        "This audit says how often the model is right, not why: it can be right for a wrong reason.",
+    ),
+    "sparsity_rises": Explanation(
+        "Activations get sparser with depth",
+        "trend of sparsity over depth (Kendall's τ)",
+        "In a trained network early layers respond to edges nearly everywhere, deep layers only to what they "
+        "have specialised in, so activations get sparser from layer to layer. The number is the rank "
+        "correlation of depth and sparsity: 1 means that every layer is sparser than the one before, 0 that "
+        "there is no trend, −1 that sparsity falls.",
+        "A flat or falling profile suggests that the deep layers have not specialised: too little training, "
+        "or more layers than the task needs.",
+    ),
+    "no_dead_filters": Explanation(
+        "Filters are alive",
+        "share of filters that never fire",
+        "A filter that stays silent on every picture adds cost and carries nothing. This audit counts the "
+        "filters without a single positive response on these pictures.",
+        "Many dead filters point to a learning rate that was too high, a bad initialisation or a layer that "
+        "is too wide. A rare filter may only need more pictures to show itself.",
+    ),
+}
+
+CAVEAT = (
+    "What a heatmap cannot prove: it shows where evidence was found, not what it was. It misses artefacts "
+    "that nobody marked, and a model can be trained to fool it. Read it together with audits of what the "
+    "prediction depends on."
+)
+
+
+def explanation(finding: Mapping[str, Any]) -> Explanation:
+    """Give the texts for a finding; a figure of the suite's own gets its name and a general text."""
+    name = str(finding.get("name") or "audit")
+    return EXPLANATIONS.get(name) or Explanation(
+        name, "measured value", "A figure that this suite measures and judges itself.", ""
+    )
+
+
+def number(value: object) -> float | None:
+    """Give a finite number as float, anything else (None, NaN, infinity, text) as None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def show(value: object, beside: object = None, *, share: bool = False) -> str:
+    """Write a number short, a `share` as per cent.
+
+    A number gets as many decimals as tell it from the one `beside` it.
+    """
+    figure, other = number(value), number(beside)
+    if figure is None:
+        return "–"
+    if share:
+        return percent(figure)
+    if abs(figure) > 1 and figure.is_integer() and abs(figure) < 1e9:
+        return f"{figure:.0f}".replace("-", "−")
+    if abs(figure) >= 10_000 or 0 < abs(figure) < 0.001:
+        return f"{figure:.3g}".replace("-", "−")
+    for decimals in (2, 3, 4, 6):
+        text = f"{figure:.{decimals}f}"
+        if other is None or other == figure or text != f"{other:.{decimals}f}":
+            break
+    return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Write a share as per cent, with decimals only where it has some."""
+    return f"{100 * share:.4g}\u00a0%"
+
+
+def outcome(finding: Mapping[str, Any]) -> str:
+    """Give the outcome to show: a waived finding that did not pass is `waived`."""
+    actual = str(finding.get("outcome") or "error")
+    if finding.get("waived") and actual != "passed":
+        return "waived"
+    return actual if actual in SEVERITY else "error"
+
+
+def judges_cases(finding: Mapping[str, Any]) -> bool:
+    """Tell whether the finding's value is the share of cases that pass, not the measured quantity itself."""
+    value, n = number(finding.get("value")), int(finding.get("n") or 0)
+    if value is None or n < 2 or finding.get("mostly") is None:
+        return False
+    return math.isclose(value, int(finding.get("passed") or 0) / n, abs_tol=1e-6)
+
+
+def requirement(direction: object, threshold: object, beside: object = None, *, share: bool = False) -> str:
+    """Write a threshold with its direction: `at least 0.50`."""
+    if number(threshold) is None:
+        return ""
+    return f"{'at most' if direction == 'at_most' else 'at least'} {show(threshold, beside, share=share)}"
+
+
+def first_line(text: object) -> str:
+    """Give the first line that is not blank."""
+    return next((line.strip() for line in str(text or "").splitlines() if line.strip()), "")
+
+
+def sentence(finding: Mapping[str, Any]) -> str:
+    """Say in one or two sentences what was found and what was asked for."""
+    if outcome(finding) == "error" or number(finding.get("value")) is None:
+        return first_line(finding.get("message")) or "This audit gave no number."
+    if judges_cases(finding):
+        return _about_cases(finding)
+    value, threshold, chance = (finding.get(key) for key in ("value", "threshold", "chance"))
+    text = f"The {explanation(finding).quantity} is {show(value, threshold)}"
+    asked = requirement(finding.get("direction"), threshold, value)
+    text += f"; {asked} is asked for." if asked else "."
+    return text + (f" Chance is {show(chance)}." if number(chance) is not None else "")
+
+
+def _about_cases(finding: Mapping[str, Any]) -> str:
+    n, passed, unscorable = (int(finding.get(key) or 0) for key in ("n", "passed", "unscorable"))
+    mostly, confidence = float(finding["mostly"]), number(finding.get("confidence"))
+    asked = "all must" if mostly >= 1 else f"at least {percent(mostly)} must"
+    if confidence is not None:
+        asked += f", shown with {percent(confidence)} confidence"
+    text = f"{passed} of {n} pictures pass ({percent(passed / n)}); {asked}."
+    if unscorable:
+        verb = "counts" if unscorable == 1 else "count"
+        text += f" {unscorable} could not be scored and {verb} as not passed."
+    return text
+
+
+def axis(finding: Mapping[str, Any]) -> str:
+    """Name what the finding's number line shows."""
+    return "share of pictures that pass" if judges_cases(finding) else explanation(finding).quantity
+
+
+def case_rule(finding: Mapping[str, Any]) -> str:
+    """Say when a single case passes, from the finding's thresholds; empty where none are recorded."""
+    parts = [_rule(item, explanation(finding).quantity) for item in finding.get("thresholds") or ()]
+    return " and ".join(part for part in parts if part)
+
+
+def _rule(item: Mapping[str, Any], quantity: str) -> str:
+    asked = requirement(item.get("direction"), item.get("value"))
+    if not asked:
+        return ""
+    if item.get("name") == "excess_at_least":
+        return f"{asked} of the way from chance to 1"
+    return f"{quantity} {asked}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The banner: `tone` is one of SEVERITY and picks colour and icon."""
+
+    tone: str
+    headline: str
+    detail: str
+    complete: bool
+
+
+def verdict(record: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Put the record's verdict in plain words; anything but a recorded pass blocks."""
+    outcomes = Counter(outcome(finding) for finding in findings)
+    recorded = str(record.get("verdict") or "error")
+    complete = record.get("complete") is True
+    tone = recorded if recorded in ("failed", "inconclusive", "passed") else "error"
+    if tone == "passed" and (outcomes["failed"] or outcomes["error"]):
+        tone = "error"  # never a green banner above red rows
+    return Verdict(tone, _headline(tone, outcomes, complete), _detail(tone, outcomes), complete)
+
+
+def _headline(tone: str, outcomes: Counter[str], complete: bool) -> str:
+    total = outcomes.total()
+    audits = f"{total} audit{'' if total == 1 else 's'}"
+    if tone == "passed":
+        passed = outcomes["passed"]
+        count = f"all {audits}" if passed == total else f"{passed} of {audits}"
+        return f"{'Released' if complete else 'Not released'}: {count} passed"
+    if tone == "inconclusive":
+        return f"Not released: {outcomes['inconclusive']} of {audits} inconclusive"
+    counts = [
+        f"{outcomes[name]}{of} {words}"
+        for name, words, of in (
+            ("failed", "failed", f" of {audits}"),
+            ("error", "could not be carried out", "" if outcomes["failed"] else f" of {audits}"),
+        )
+        if outcomes[name]
+    ]
+    return f"Blocked: {', '.join(counts) or 'the run ended in an error'}"
+
+
+def _detail(tone: str, outcomes: Counter[str]) -> str:
+    words = {
+        "failed": "failed",
+        "error": "could not be carried out",
+        "inconclusive": "inconclusive",
+        "waived": "waived",
+        "passed": "passed",
+    }
+    listed = ", ".join(f"{outcomes[name]} {words[name]}" for name in LISTED if outcomes[name])
+    if tone == "inconclusive":
+        return f"{listed}. There are too few cases to decide; more cases can."
+    return f"{listed}." if listed else ""

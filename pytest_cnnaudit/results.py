@@ -1,0 +1,167 @@
+"""What the engine computed in a session, kept within a byte budget and shared by all of its tests.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cnnaudit.cases import Case, check_regions
+from pytest_cnnaudit.engine import Engine, Heatmaps, LayerStats, Predictions
+from pytest_cnnaudit.engine.heatmaps import Method, find_method
+from pytest_cnnaudit.preprocessing import Geometry
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+BUDGET = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class _Map:
+    """One picture's heatmap."""
+
+    signed: Floats
+    score: float
+    target: int
+    geometry: Geometry
+
+    @property
+    def nbytes(self) -> int:
+        return self.signed.nbytes + 200
+
+
+class Results:
+    """An engine that computes the same thing once: same picture, layer, target, method and score."""
+
+    def __init__(self, engine: Engine, budget: int = BUDGET) -> None:
+        self.engine = engine
+        self.budget = budget
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._bytes = 0
+
+    def predictions(self, cases: Sequence[Case]) -> Predictions:
+        """Predictions of every case, in their order."""
+        keys = [("logits", picture_key(case)) for case in cases]
+        rows = [self._get(key) for key in keys]
+        missing = [index for index, row in enumerate(rows) if row is None]
+        if missing:
+            computed = self.engine.predict([cases[index] for index in missing]).logits
+            for index, logits in zip(missing, computed, strict=True):
+                rows[index] = logits
+                self._keep(keys[index], logits)
+        return self.engine.predictions(np.stack([row for row in rows if row is not None]))
+
+    def heatmaps(
+        self,
+        cases: Sequence[Case],
+        *,
+        targets: Sequence[int | None],
+        method: str | Method = "grad-cam",
+        layer: str | None = None,
+        score: str = "logit",
+    ) -> Heatmaps:
+        """Heatmaps of every case; a target of None is the predicted class."""
+        path = self.engine.layer(self.engine.default_layer if layer is None else layer).path
+        name, function = find_method(method)
+        pictures = [picture_key(case) for case in cases]
+        rows: list[_Map | None] = [
+            self._map((picture, path, function, score), target)
+            for picture, target in zip(pictures, targets, strict=True)
+        ]
+        missing = [index for index, row in enumerate(rows) if row is None]
+        if missing:
+            computed = self.engine.heatmaps(
+                [cases[index] for index in missing],
+                target=["predicted" if targets[index] is None else int(targets[index] or 0) for index in missing],
+                method=method,
+                layer=path,
+                score=score,
+            )
+            for row, index in enumerate(missing):
+                one = _Map(
+                    computed.signed[row],
+                    float(computed.scores[row]),
+                    int(computed.targets[row]),
+                    computed.geometries[row],
+                )
+                rows[index] = one
+                self._keep(("map", pictures[index], path, function, score, one.target), one)
+                self._keep(("logits", pictures[index]), computed.logits[row])
+        found = [row for row in rows if row is not None]
+        for case, one in zip(cases, found, strict=True):
+            check_regions(case, one.geometry.source_width, one.geometry.source_height)
+        return Heatmaps(
+            signed=np.stack([one.signed for one in found]),
+            targets=np.array([one.target for one in found], np.intp),
+            scores=np.array([one.score for one in found], np.float32),
+            layer=path,
+            method=name,
+            logits=self.predictions(cases).logits,
+            geometries=tuple(one.geometry for one in found),
+            regions=tuple(case.regions for case in cases),
+        )
+
+    def stats(self, images: Any, layers: Sequence[str]) -> Mapping[str, LayerStats]:
+        """Activation statistics; those of a sequence of cases are kept."""
+        if not (isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)):
+            return self.engine.activation_stats(images, layers)
+        key = ("stats", tuple(picture_key(case) for case in images), tuple(layers))
+        kept: Mapping[str, LayerStats] | None = self._get(key)
+        if kept is None:
+            kept = self.engine.activation_stats(images, layers)
+            self._keep(key, kept)
+        return kept
+
+    def _map(self, key: tuple[Hashable, ...], target: int | None) -> _Map | None:
+        if target is None:
+            logits = self._get(("logits", key[0]))
+            if logits is None:
+                return None
+            target = int(np.argmax(logits))
+        kept: _Map | None = self._get(("map", *key, target))
+        return kept
+
+    def _get(self, key: Hashable) -> Any:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def _keep(self, key: Hashable, value: Any) -> None:
+        self._bytes += _size(value) - (_size(self._kept[key]) if key in self._kept else 0)
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        while self._bytes > self.budget and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def picture_key(case: Case) -> Hashable:
+    """What tells one picture from another: a file by path, time and size, a picture in memory by content."""
+    image = case.image
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image)
+        try:
+            status = path.stat()
+        except OSError:
+            return str(path.absolute())
+        return (str(path.absolute()), status.st_mtime_ns, status.st_size)
+    array = np.asarray(image)
+    mode = getattr(image, "mode", "")
+    return hashlib.sha256(f"{mode}{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(
+            sum(array.nbytes for array in vars(stats).values() if hasattr(array, "nbytes")) for stats in value.values()
+        )
+    return int(value.nbytes)

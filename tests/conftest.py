@@ -1,0 +1,16 @@
+"""What every room's tests share."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """The backend Keras runs on in this process, which must be the one that was asked for."""
+    import keras
+
+    running = keras.backend.backend()
+    requested = os.environ.get("KERAS_BACKEND", running)
+    assert running == requested, f"KERAS_BACKEND asks for {requested!r}, but Keras runs on {running!r}"
+    return running

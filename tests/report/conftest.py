@@ -1,0 +1,274 @@
+"""Small records and part files of every kind, made by hand, with pictures whose pixels are known."""
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Json = dict[str, Any]
+
+
+def data_uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def make_heatmap(values: list[list[int]], frame: list[float]) -> Json:
+    cells = bytes(value for row in values for value in row)
+    return {
+        "height": len(values),
+        "width": len(values[0]),
+        "values": base64.b64encode(cells).decode(),
+        "frame": frame,
+    }
+
+
+def make_case(**changes: Any) -> Json:
+    """A grey picture of 200 × 100 pixels; the heatmap's only hot cell is the left upper of 2 × 4."""
+    case = {
+        "kind": "case",
+        "id": "cat.png",
+        "value": 0.12,
+        "outcome": "failed",
+        "note": "",
+        "label": "cat",
+        "target": "cat",
+        "chance": 0.24,
+        "picture": {"src": data_uri(Image.new("RGB", (200, 100), "#808080")), "width": 200, "height": 100},
+        "regions": [{"role": "inside", "box": [100, 20, 180, 80]}],
+        "heatmap": make_heatmap([[255, 0, 0, 0], [0, 0, 0, 0]], [0, 0, 200, 100]),
+        "predictions": [{"name": "cat", "probability": 0.93}, {"name": "dog", "probability": 0.07}],
+    }
+    return case | changes
+
+
+def make_finding(**changes: Any) -> Json:
+    finding = {
+        "test": "tests/test_pets.py::test_looks",
+        "name": "mass_inside",
+        "outcome": "failed",
+        "value": 0.12,
+        "threshold": 0.5,
+        "direction": "at_least",
+        "chance": 0.24,
+        "interval": None,
+        "n": 1,
+        "passed": 0,
+        "unscorable": 0,
+        "method": "grad-cam",
+        "layer": "backbone/conv5",
+        "seconds": 0.25,
+        "target": "label",
+        "mostly": 1.0,
+        "confidence": None,
+        "message": "mass inside 0.12, at least 0.5 asked\n  chance 0.24",
+        "waived": None,
+        "thresholds": [
+            {"name": "at_least", "value": 0.5, "direction": "at_least"},
+            {"name": "excess_at_least", "value": 0.2, "direction": "at_least"},
+        ],
+        "cases": [{"id": "cat.png", "value": 0.12, "outcome": "failed", "note": ""}],
+        "evidence": [make_case()],
+    }
+    return finding | changes
+
+
+def make_part(*findings: Json, **changes: Any) -> Json:
+    test = findings[0]["test"] if findings else "tests/test_pets.py::test_looks"
+    part = {
+        "test": test,
+        "state": "finished",
+        "seconds": 1.2,
+        "waived": None,
+        "failure": None,
+        "findings": list(findings),
+    }
+    return part | changes
+
+
+def make_record(parts: list[Json], **changes: Any) -> Json:
+    findings = [
+        {key: value for key, value in finding.items() if key != "evidence"}
+        for part in parts
+        for finding in part["findings"]
+    ]
+    order = ["passed", "inconclusive", "failed", "error"]
+    record = {
+        "schema": 1,
+        "verdict": max((finding["outcome"] for finding in findings), key=order.index, default="passed"),
+        "complete": True,
+        "started": "2026-03-01T10:00:00+00:00",
+        "finished": "2026-03-01T10:00:09+00:00",
+        "model": {"file_sha256": "aa" * 32, "weights_sha256": "bb" * 32, "parameters": 61043},
+        "data": {"cases": 96, "sha256": "cc" * 32},
+        "environment": {"python": "3.11.2", "keras": "3.15.0", "backend": "tensorflow", "device": "cpu"},
+        "seed": 0,
+        "baseline": None,
+        "policy_sha256": "dd" * 32,
+        "findings": findings,
+    }
+    return record | changes
+
+
+def make_population(n: int = 10, passed: int = 3) -> Json:
+    """A population whose case values rise from 0.05 in steps of 0.09; the last `passed` ones pass."""
+    values = [round(0.05 + 0.09 * i, 2) for i in range(n)]
+    cases = [
+        {
+            "id": f"{i:02}.png",
+            "value": value,
+            "outcome": "passed" if i >= n - passed else "failed",
+            "note": "",
+        }
+        for i, value in enumerate(values)
+    ]
+    return make_finding(
+        test="tests/test_pets.py::test_population",
+        value=passed / n,
+        threshold=0.9,
+        interval=[0.08, 0.61],
+        n=n,
+        passed=passed,
+        mostly=0.9,
+        confidence=0.95,
+        cases=cases,
+        evidence=[make_case(id=case["id"], value=case["value"]) for case in cases[:3]],
+    )
+
+
+def make_every_kind() -> list[Json]:
+    """One test for each kind of finding and evidence that the pages know."""
+    disc = Image.new("L", (200, 100), 0)
+    disc.paste(255, (40, 30, 90, 80))
+    test = "tests/test_pets.py::test_{}".format
+    masked = make_case(
+        id="masked.png",
+        regions=[
+            {"role": "inside", "mask": data_uri(disc)},
+            {"role": "forbidden", "box": [150, 0, 200, 30]},
+        ],
+    )
+    cropped = make_case(id="cropped.png", heatmap=make_heatmap([[0, 90], [255, 30]], [50, 0, 150, 100]))
+    padded = make_case(id="padded.png", heatmap=make_heatmap([[0, 90], [255, 30]], [0, -50, 200, 150]))
+    withheld = make_case(id="withheld.png", picture={"src": None, "width": 200, "height": 100})
+    empty = make_case(id="empty.png", value=None, outcome="unscorable", heatmap=None, note="empty heatmap")
+    layers = {
+        "kind": "layers",
+        "title": "Activation sparsity over depth",
+        "unit": "zero fraction",
+        "rows": [
+            {"layer": f"block{i}/relu", "value": value, "note": ""} for i, value in enumerate([0.6, 0.4, 0.2])
+        ],
+    }
+    return [
+        make_part(make_finding(test=test("single")), failure="AuditFailure: mass inside 0.12"),
+        make_part(make_population()),
+        make_part(make_finding(test=test("kinds"), evidence=[masked, cropped, padded, withheld, empty])),
+        make_part(
+            make_finding(
+                test=test("sparsity"),
+                name="sparsity_rises",
+                value=-1.0,
+                chance=0.0,
+                n=96,
+                mostly=None,
+                method=None,
+                layer=None,
+                cases=[],
+                evidence=[layers],
+            )
+        ),
+        make_part(
+            make_finding(
+                test=test("latency"),
+                name="latency in ms",
+                outcome="passed",
+                value=12.5,
+                threshold=20.0,
+                direction="at_most",
+                chance=None,
+                mostly=None,
+                method=None,
+                n=0,
+                thresholds=[],
+                cases=[],
+                evidence=[
+                    {"kind": "text", "title": "Log", "text": "warm 12.5 ms"},
+                    {
+                        "kind": "picture",
+                        "title": "Plot",
+                        "picture": {"src": data_uri(disc), "width": 200, "height": 100},
+                    },
+                ],
+            )
+        ),
+        make_part(
+            make_finding(
+                test=test("known"), outcome="failed", waived="known until the next data set", evidence=[]
+            )
+        ),
+        make_part(
+            make_finding(
+                test=test("broken"),
+                outcome="error",
+                value=None,
+                message="no cases: give --cnnaudit-cases",
+                cases=[],
+                evidence=[],
+            )
+        ),
+        make_part(
+            make_finding(
+                test=test("alive"),
+                name="no_dead_filters",
+                outcome="passed",
+                value=0.02,
+                threshold=0.1,
+                direction="at_most",
+                chance=None,
+                mostly=None,
+                n=96,
+                evidence=[],
+            )
+        ),
+        make_part(test=test("lost"), state="running"),
+    ]
+
+
+@pytest.fixture
+def case() -> Callable[..., Json]:
+    return make_case
+
+
+@pytest.fixture
+def finding() -> Callable[..., Json]:
+    return make_finding
+
+
+@pytest.fixture
+def part() -> Callable[..., Json]:
+    return make_part
+
+
+@pytest.fixture
+def record() -> Callable[..., Json]:
+    return make_record
+
+
+@pytest.fixture
+def population() -> Callable[..., Json]:
+    return make_population
+
+
+@pytest.fixture
+def heatmap() -> Callable[..., Json]:
+    return make_heatmap
+
+
+@pytest.fixture
+def every_kind() -> list[Json]:
+    return make_every_kind()

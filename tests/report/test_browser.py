@@ -1,0 +1,288 @@
+"""The pages in a real Chromium: what a reader sees, without network, by keyboard, in the dark, on a phone."""
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.report import render
+
+COLDEST, HOTTEST = (68, 1, 84), (253, 231, 37)  # the ends of viridis
+GREY = (128, 128, 128)  # the fixtures' picture
+OUTLINE = (127, 227, 255)
+SINGLE, KINDS = "tests/test_pets.py::test_single", "tests/test_pets.py::test_kinds"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
+
+
+def unavailable(reason: str) -> None:
+    """A machine that must run these tests fails; a developer's may lack the browser."""
+    if os.environ.get("CI"):
+        pytest.fail(f"browser tests cannot run: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        unavailable("playwright is not installed")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            running = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            unavailable(f"Chromium does not start: {str(error).splitlines()[0]}")
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def report(tmp_path, record, every_kind) -> Path:
+    render(record(every_kind), every_kind, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., Any]]:
+    """Open a page; at the end of the test it must have complained of nothing and asked for nothing."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_page(path: Path, *, width: int = 1200, **settings: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("data:", path.as_uri())) or complaints.append(request.url)
+            ),
+        )
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def page_of(report: Path, test: str) -> Path:
+    return report / "tests" / f"{page_name(test)}.html"
+
+
+def pixel(locator: Any, x: float, y: float) -> tuple[int, ...]:
+    """The colour on the screen at a share of an element's width and height."""
+    return shot(locator).getpixel(tuple(int(share * side) for share, side in zip((x, y), shot(locator).size)))
+
+
+def shot(locator: Any) -> Image.Image:
+    return Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
+
+
+def near(one: tuple[int, ...], other: tuple[int, ...], tolerance: int = 3) -> bool:
+    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
+
+
+def mixed(colour: tuple[int, ...], share: float) -> tuple[int, ...]:
+    return tuple(round(share * c + (1 - share) * g) for c, g in zip(colour, GREY, strict=True))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_opens_from_a_file_without_error_or_request(report, visit, scheme):
+    for path in report.rglob("*.html"):
+        page = visit(path, color_scheme=scheme)
+        assert page.locator("h1").inner_text()
+
+
+def test_hostile_names_run_nothing(tmp_path, visit, record, part, finding, case):
+    evil = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    cases = [{"id": evil, "value": 0.1, "outcome": "failed", "note": evil}] * 2
+    hostile = finding(test=evil, name=evil, message=evil, cases=cases, evidence=[case(id=evil, label=evil)])
+    parts = [part(hostile, failure=evil)]
+    render(record(parts), parts, tmp_path)
+    for path in tmp_path.rglob("*.html"):
+        page = visit(path)
+        assert page.title() != "owned"
+        assert evil in page.locator("main").inner_text()
+
+
+def test_the_heatmap_is_coloured_by_its_values(report, visit):
+    page = visit(page_of(report, SINGLE))
+    colours = page.evaluate(
+        """() => {
+            const canvas = document.querySelector("canvas[data-heatmap]"), at = (x, y) => [...canvas
+                .getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data];
+            return [at(0.125, 0.25), at(0.625, 0.75)];
+        }"""
+    )
+    assert colours[0] == [*HOTTEST, 255]
+    assert near(colours[1], (*COLDEST, 90))
+
+
+def test_the_heatmap_lies_over_the_photo(report, visit):
+    page = visit(page_of(report, SINGLE))
+    photo, overlay = page.locator(".stage").all()
+    assert near(pixel(photo, 0.125, 0.25), GREY)
+    assert near(pixel(overlay, 0.125, 0.25), mixed(HOTTEST, 0.8))
+    assert near(pixel(overlay, 0.125, 0.75), mixed(COLDEST, 0.8 * 90 / 255))
+
+
+def test_the_opacity_slider_works_by_keyboard(report, visit):
+    page = visit(page_of(report, SINGLE))
+    overlay = page.locator(".stage").nth(1)
+    page.get_by_label("Opacity").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("output").inner_text() == "75 %"
+    assert near(pixel(overlay, 0.125, 0.25), mixed(HOTTEST, 0.75))
+    page.keyboard.press("Home")
+    assert near(pixel(overlay, 0.125, 0.25), GREY)
+
+
+def test_cells_and_smooth_differ_between_cells(report, visit):
+    page = visit(page_of(report, SINGLE))
+    canvas = page.locator("canvas[data-heatmap]")
+    read = """canvas => [...canvas.getContext("2d").getImageData(canvas.width * 0.27, canvas.height * 0.25, 1, 1).data]"""
+    assert near(canvas.evaluate(read), (*COLDEST, 90))
+    page.get_by_label("smooth").check()
+    # 0.27 of the width lies 0.58 of the way from the first cell's centre to the second's.
+    assert near(canvas.evaluate(read), (36, 125, 142, 90 + round(165 * 0.42)), tolerance=8)
+
+
+def test_colour_maps_switch(report, visit):
+    page = visit(page_of(report, SINGLE))
+    page.get_by_label("jet").check()
+    overlay = page.locator(".stage").nth(1)
+    assert near(pixel(overlay, 0.125, 0.25), mixed((127, 0, 0), 0.8))
+
+
+def test_the_outline_lies_on_the_region(report, visit):
+    page = visit(page_of(report, SINGLE))
+    overlay = page.locator(".stage").nth(1)
+    picture = shot(overlay)
+    width, height = picture.size
+    # The region is 100 to 180 of 200 pixels wide and 20 to 80 of 100 high.
+    across = [x for x in range(width) if near(picture.getpixel((x, height // 2)), OUTLINE, 40)]
+    down = [y for y in range(height) if near(picture.getpixel((int(0.7 * width), y)), OUTLINE, 40)]
+    for found, side, expected in ((across, width, (0.5, 0.9)), (down, height, (0.2, 0.8))):
+        middle = side * sum(expected) / 2
+        edges = [[at for at in found if at < middle], [at for at in found if at > middle]]
+        for edge, share in zip(edges, expected, strict=True):
+            assert sum(edge) / len(edge) + 0.5 == pytest.approx(share * side, abs=1)
+
+
+def test_regions_can_be_hidden(report, visit):
+    page = visit(page_of(report, SINGLE))
+    outline = page.locator(".stage .outline").first
+    assert outline.is_visible()
+    page.get_by_label("regions").uncheck()
+    assert not outline.is_visible()
+
+
+def test_a_cropped_frame_puts_the_heatmap_where_the_model_looked(report, visit):
+    page = visit(page_of(report, KINDS))
+    stage = page.locator("li.case", has_text="cropped.png").locator(".stage").nth(1)
+    outer, inner = stage.bounding_box(), stage.locator("canvas").bounding_box()
+    assert inner["x"] - outer["x"] == pytest.approx(0.25 * outer["width"], abs=1)
+    assert inner["width"] == pytest.approx(0.5 * outer["width"], abs=1)
+    assert inner["height"] == pytest.approx(outer["height"], abs=1)
+
+
+def test_masks_are_hatched_and_outlined(report, visit):
+    page = visit(page_of(report, KINDS))
+    picture = shot(page.locator("li.case", has_text="masked.png").locator(".stage").nth(1))
+    width, height = picture.size
+    area = picture.crop((int(0.25 * width), int(0.55 * height), int(0.4 * width), int(0.75 * height)))
+    hatched = [colour for colour in area.get_flattened_data() if colour[2] > 180]
+    assert 0.05 < len(hatched) / (area.width * area.height) < 0.5
+    row = [picture.getpixel((x, int(0.65 * height))) for x in range(int(0.15 * width), int(0.22 * width))]
+    assert any(near(colour, OUTLINE, 40) for colour in row)
+
+
+def test_everything_is_reached_by_tab_and_shows_the_focus(report, visit):
+    page = visit(page_of(report, "tests/test_pets.py::test_population"))
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(
+            """() => {
+                const element = document.activeElement;
+                return [`${element.tagName} ${element.name || element.innerText || ""}`.trim().split("\\n")[0],
+                        getComputedStyle(element).outlineStyle];
+            }"""
+        )
+        if name.startswith("BODY"):
+            break
+        assert outline != "none", name
+        reached.append(name)
+    for wanted in (
+        "A ← All audits",
+        "INPUT grid",
+        "INPUT colours",
+        "INPUT opacity",
+        "INPUT regions",
+        "BUTTON Value",
+        "SUMMARY All 10 pictures",
+    ):
+        assert wanted in reached
+
+
+def test_radios_move_by_arrow_keys(report, visit):
+    page = visit(page_of(report, SINGLE))
+    page.get_by_label("grid cells").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_label("smooth").is_checked()
+
+
+def test_the_table_sorts_by_number_both_ways(report, visit):
+    page = visit(page_of(report, "tests/test_pets.py::test_population"))
+    first = page.locator(".sortable tbody td.figure").first
+    page.get_by_role("button", name="Value").focus()
+    page.keyboard.press("Enter")
+    assert first.inner_text() == "0.05"
+    page.keyboard.press("Enter")
+    assert first.inner_text() == "0.86"
+    assert page.locator('th[aria-sort="descending"]').inner_text().startswith("Value")
+
+
+def test_dark_and_light_follow_the_system(report, visit):
+    for scheme, expected in (("light", (246, 247, 249)), ("dark", (18, 22, 28))):
+        page = visit(report / "index.html", color_scheme=scheme)
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == f"rgb{expected}"
+
+
+def test_no_page_scrolls_sideways_on_a_phone(report, visit):
+    for path in report.rglob("*.html"):
+        page = visit(path, width=360)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, path.name
+
+
+def test_without_script_photo_numbers_and_tables_are_there(report, visit):
+    page = visit(page_of(report, SINGLE), java_script_enabled=False)
+    assert near(pixel(page.locator(".stage").first, 0.5, 0.5), GREY)
+    assert page.locator("noscript").is_visible()
+    assert not page.locator(".tools").is_visible()
+    text = page.locator("main").inner_text()
+    assert "is 0.12; at least 0.50 is asked for" in text
+    assert "93.0\u00a0%" in text
+
+
+def test_pictures_have_words(report, visit):
+    page = visit(page_of(report, SINGLE))
+    labels = [stage.get_attribute("aria-label") for stage in page.locator(".stage").all()]
+    assert labels == [
+        "Photo: cat.png",
+        "Heatmap over cat.png; allowed region from (100, 20) to (180, 80); value 0.12",
+    ]
+    for image in page.locator("svg[role=img]").all():
+        assert image.get_attribute("aria-label")
