@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_cnnaudit.audit import Audit
     from pytest_cnnaudit.cases import Box, Case, CaseError, Mask, load_cases
-    from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, ModelError, Predictions, load_model
+    from pytest_cnnaudit.engine import (
+        Engine,
+        Heatmaps,
+        Layer,
+        LayerStats,
+        ModelError,
+        Predictions,
+        load_model,
+    )
     from pytest_cnnaudit.metrics import EmptyHeatmapError
     from pytest_cnnaudit.preprocessing import Preprocessing
     from pytest_cnnaudit.record import AuditFailure, Finding

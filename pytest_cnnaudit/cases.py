@@ -176,9 +176,7 @@ def check_region(region: Region, width: int, height: int, where: str) -> None:
         check_box_inside(region, width, height, where)
         overhangs = region.left < 0 or region.top < 0 or region.right > width or region.bottom > height
     if overhangs:
-        message = (
-            f"{where}: {region!r} reaches beyond the picture ({width} × {height} pixels), and is clipped"
-        )
+        message = f"{where}: {region!r} reaches beyond the picture ({width} × {height} pixels), and is clipped"
         warnings.warn(message, CaseWarning, stacklevel=3)
 
 
@@ -325,9 +323,7 @@ def _check_label(label: Label, known: dict[str, int] | None, case: Case) -> None
     where = f"{case.where}: label is {label!r}"
     if known is None:
         if isinstance(label, str):
-            raise CaseError(
-                f"{where}, a name, but there are no class names (give them, or use class indices)"
-            )
+            raise CaseError(f"{where}, a name, but there are no class names (give them, or use class indices)")
     elif isinstance(label, str):
         if label not in known:
             raise CaseError(f"{where}, which is none of the {len(known)} class names{nearest(label, known)}")
@@ -336,9 +332,7 @@ def _check_label(label: Label, known: dict[str, int] | None, case: Case) -> None
     elif case.source is not None and known.get(str(label), label) != label:
         # In a text file a class called "1" and the class with index 1 look the same; taking the wrong one
         # would judge the model on another class.
-        raise CaseError(
-            f"{where}: is it class {label}, or class {known[str(label)]}, which is called '{label}'?"
-        )
+        raise CaseError(f"{where}: is it class {label}, or class {known[str(label)]}, which is called '{label}'?")
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
@@ -434,8 +428,7 @@ def check_picture(image: object, where: str) -> None:
     fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
     if dtype != "uint8" or not fits or 0 in shape:
         raise CaseError(
-            f"{where} is a {dtype} array of shape {shape} "
-            "(must be uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4))"
+            f"{where} is a {dtype} array of shape {shape} (must be uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4))"
         )
 
 
@@ -482,9 +475,7 @@ def _errors_as_case_errors(where: str, path: Path | None) -> Iterator[None]:
         # Pillow's readers let anything out for a broken file: struct.error, SyntaxError, zlib.error, …
         if path is not None and path.is_file() and path.stat().st_size == 0:
             raise CaseError(f"{where}: is an empty file{at}") from error
-        raise CaseError(
-            f"{where}: can't be read as a picture ({type(error).__name__}: {error}){at}"
-        ) from error
+        raise CaseError(f"{where}: can't be read as a picture ({type(error).__name__}: {error}){at}") from error
 
 
 def _two_valued(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.bool_]:
@@ -528,9 +519,7 @@ def _as_label(value: object, where: str) -> Label:
             raise CaseError(f"{where} is an empty text (must be a class name)")
         return str(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise CaseError(
-            f"{where} is {_short(value)} (must be a class name, a class index, or a tuple of these)"
-        )
+        raise CaseError(f"{where} is {_short(value)} (must be a class name, a class index, or a tuple of these)")
     index = operator.index(value)
     if index < 0:
         raise CaseError(f"{where} is {index} (a class index must be ≥ 0)")

@@ -95,9 +95,7 @@ def read_coco(path: Path) -> list[Case]:
         if image_id not in images:
             raise CaseError(f"{where}.image_id: {image_id!r} is the id of no image")
         annotations[image_id].append(_coco_annotation(entry, where, categories, *images[image_id]))
-    return [
-        _coco_case(path, where, image, annotations[image_id]) for image_id, (where, image) in images.items()
-    ]
+    return [_coco_case(path, where, image, annotations[image_id]) for image_id, (where, image) in images.items()]
 
 
 @dataclass(frozen=True)
@@ -367,8 +365,7 @@ def _voc_size(root: ElementTree.Element, where: str) -> tuple[int, int] | None:
     if root.find("size") is None:
         return None
     width, height = (
-        int(_as_number(root.findtext(f"size/{name}", "0"), f"{where}: size.{name}:"))
-        for name in ("width", "height")
+        int(_as_number(root.findtext(f"size/{name}", "0"), f"{where}: size.{name}:")) for name in ("width", "height")
     )
     # Several annotation tools write 0 where they don't know the size.
     return (width, height) if width > 0 and height > 0 else None
@@ -431,10 +428,7 @@ class _Row:
         edges = [self.cells[name] for name in CSV_COLUMNS[2:]]
         if not any(edges):
             return None
-        numbers = [
-            _as_number(text, f"{self.where}: {name}")
-            for name, text in zip(CSV_COLUMNS[2:], edges, strict=True)
-        ]
+        numbers = [_as_number(text, f"{self.where}: {name}") for name, text in zip(CSV_COLUMNS[2:], edges, strict=True)]
         return _prefixed(self.where, lambda: Box(*numbers))
 
 
@@ -467,9 +461,7 @@ def _check_header(header: list[str], where: str) -> None:
     for name in header:
         # A misspelt "forbidden" that is passed over would turn what is forbidden into what is asked for.
         if name not in known:
-            raise CaseError(
-                f"{where}: column '{name}' is unknown{nearest(name, known)} (known: {', '.join(known)})"
-            )
+            raise CaseError(f"{where}: column '{name}' is unknown{nearest(name, known)} (known: {', '.join(known)})")
         if header.count(name) > 1:
             raise CaseError(f"{where}: column '{name}' is there twice")
 
@@ -479,8 +471,7 @@ def _csv_case(path: Path, case_id: str, rows: list[_Row]) -> Case:
     for row in rows[1:]:
         if row.cells["image"] != first.cells["image"]:
             raise CaseError(
-                f"{row.where}: image is {row.cells['image']!r}, "
-                f"but id {case_id!r} is {first.cells['image']!r} above"
+                f"{row.where}: image is {row.cells['image']!r}, but id {case_id!r} is {first.cells['image']!r} above"
             )
     regions: list[Box] = []
     forbidden: list[Box] = []
@@ -489,9 +480,7 @@ def _csv_case(path: Path, case_id: str, rows: list[_Row]) -> Case:
         is_forbidden = _as_bool(row.cells.get("forbidden", ""), f"{row.where}: forbidden")
         if box is None and (is_forbidden or len(rows) > 1):
             reason = (
-                "a forbidden row needs a box"
-                if is_forbidden
-                else f"{case_id!r} has several rows, each needs a box"
+                "a forbidden row needs a box" if is_forbidden else f"{case_id!r} has several rows, each needs a box"
             )
             raise CaseError(f"{row.where}: left, top, right and bottom are empty ({reason})")
         if box is not None:
@@ -537,9 +526,7 @@ def read_class_folders(path: Path) -> list[Case]:
         if file.is_dir() or any(part.startswith(".") or part.lower() in SYSTEM_FILES for part in parts):
             continue
         if file.suffix.lower() not in PICTURE_SUFFIXES:
-            raise CaseError(
-                f"{file}: is not a picture of a known kind (move it, or convert it to PNG or JPEG)"
-            )
+            raise CaseError(f"{file}: is not a picture of a known kind (move it, or convert it to PNG or JPEG)")
         if len(parts) == 1:
             raise CaseError(f"{file}: lies in no class folder (must be in a folder with the class's name)")
         name = "/".join(parts)

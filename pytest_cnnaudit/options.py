@@ -45,7 +45,12 @@ class Option:
 
 OPTIONS = (
     Option("model", "the .keras or .h5 file of the model to audit", metavar="PATH", is_path=True),
-    Option("cases", "labelled pictures: COCO JSON, Pascal VOC folder, CSV or class folders", metavar="PATH", is_path=True),
+    Option(
+        "cases",
+        "labelled pictures: COCO JSON, Pascal VOC folder, CSV or class folders",
+        metavar="PATH",
+        is_path=True,
+    ),
     Option("class-names", "class names, one a line, in the order of the outputs", metavar="PATH", is_path=True),
     Option(
         "preprocessing",
@@ -58,7 +63,12 @@ OPTIONS = (
     Option("artifacts", "tests that get a page with evidence", default="failed", choices=("failed", "all", "off")),
     Option("batch-size", "pictures in a batch (default: chosen by their size)", metavar="N"),
     Option("seed", "seed of everything random", default=0, metavar="N"),
-    Option("inconclusive", "what an inconclusive audit does to its test", default="fail", choices=("fail", "warn")),
+    Option(
+        "inconclusive",
+        "what an inconclusive audit does to its test",
+        default="fail",
+        choices=("fail", "warn"),
+    ),
     Option(
         "require",
         "fail a run that executed no audit (on when the model is given on the command line)",
@@ -130,7 +140,7 @@ def _parsed(option: Option, text: Any, where: str, base: Path) -> Any:
         if not str(text).isdecimal():
             raise pytest.UsageError(f"{where}: {text!r} is not a whole number")
         return int(text)
-    return base / os.path.expanduser(text) if option.is_path else text
+    return base / Path(text).expanduser() if option.is_path else text
 
 
 def _flag(text: Any, where: str) -> bool:
@@ -138,7 +148,16 @@ def _flag(text: Any, where: str) -> bool:
 
     if isinstance(text, bool):
         return text
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    known = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
     if str(text).lower() not in known:
         raise pytest.UsageError(f"{where}: {text!r} is neither true nor false")
     return known[str(text).lower()]

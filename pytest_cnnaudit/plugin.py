@@ -67,15 +67,19 @@ class Run:
     def describe(self, **about: Any) -> None:
         """Adds to what the record will say about the run."""
         self.about.update(about)
-        tests = {"collected": sorted(self.collected), "deselected": sorted(self.deselected), "skipped": sorted(self.skipped)}
+        tests = {
+            "collected": sorted(self.collected),
+            "deselected": sorted(self.deselected),
+            "skipped": sorted(self.skipped),
+        }
         self.recorder.describe(self.worker, {**self.about, **tests})
 
 
 RUN = pytest.StashKey[Run]()
-COURSE = pytest.StashKey["Course"]()
+COURSE: pytest.StashKey[Course] = pytest.StashKey()
 
 
-# --- Start -------------------------------------------------------------------------------------------------
+# --- Start ----------------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,7 +104,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_configuration_found(config: pytest.Config) -> None:
     """pytest takes `--option PATH` for a test path when it looks for its ini file, and may look elsewhere."""
-    paths = [option.flag for option in options.OPTIONS if option.is_path and options.is_on_command_line(config, option.name)]
+    paths = [
+        option.flag for option in options.OPTIONS if option.is_path and options.is_on_command_line(config, option.name)
+    ]
     separate = [flag for flag in paths if flag in config.invocation_params.args]
     if not separate or config.getoption("inifilename", None):
         return
@@ -117,7 +123,11 @@ def _ini_files(folder: Path) -> Iterator[Path]:
     for name in ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"):
         if (folder / name).is_file():
             yield folder / name
-    for name, section in (("pyproject.toml", "[tool.pytest"), ("tox.ini", "[pytest]"), ("setup.cfg", "[tool:pytest]")):
+    for name, section in (
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ):
         if (folder / name).is_file() and section in (folder / name).read_text(encoding="utf-8", errors="replace"):
             yield folder / name
 
@@ -142,7 +152,7 @@ def _choose_backend(name: str) -> None:
     os.environ["KERAS_BACKEND"] = name
 
 
-# --- Which tests audit ---------------------------------------------------------------------------------------
+# --- Which tests audit ----------------------------------------------------------------------------
 
 
 def _audits(item: pytest.Item) -> bool:
@@ -192,11 +202,13 @@ def _settings(item: pytest.Item) -> Settings:
     return Settings(**{**{name: options.value(item.config, name) for name in names}, **_marked(item)})
 
 
-# --- Fixtures ------------------------------------------------------------------------------------------------
+# --- Fixtures -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def cnnaudit_model(pytestconfig: pytest.Config, cnnaudit_custom_objects: Mapping[str, Any]) -> keras.Model | Path:
+def cnnaudit_model(
+    pytestconfig: pytest.Config,
+) -> keras.Model | Path:
     """The model to audit: a built `keras.Model` or the path of its file. Override it in `conftest.py`."""
     path = options.value(pytestconfig, "model")
     if path is None:
@@ -302,7 +314,7 @@ def _cnnaudit_results(cnnaudit_engine: Engine) -> Results:
 
 
 @pytest.fixture
-def cnnaudit(request: pytest.FixtureRequest) -> Iterator[Audit]:
+def cnnaudit(request: pytest.FixtureRequest) -> Audit:
     """The engine's methods and the assertions; asks for the engine when it is first needed."""
     from pytest_cnnaudit.audit import Audit
 
@@ -310,7 +322,7 @@ def cnnaudit(request: pytest.FixtureRequest) -> Iterator[Audit]:
     run = item.config.stash[RUN]
     if item.nodeid not in run.executed:
         _start(item)
-    yield Audit(item.nodeid, run.recorder, lambda: request.getfixturevalue("_cnnaudit_results"), _settings(item))
+    return Audit(item.nodeid, run.recorder, lambda: request.getfixturevalue("_cnnaudit_results"), _settings(item))
 
 
 def _start(item: pytest.Item) -> None:
@@ -323,7 +335,7 @@ def _start(item: pytest.Item) -> None:
     run.describe()
 
 
-# --- Each test -----------------------------------------------------------------------------------------------
+# --- Each test ------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -393,7 +405,7 @@ def _cut_at_user_line(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     return True
 
 
-# --- The end -------------------------------------------------------------------------------------------------
+# --- The end --------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -440,4 +452,3 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("cnnaudit")
     for line in run.summary:
         terminalreporter.line(line)
-

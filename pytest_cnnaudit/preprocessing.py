@@ -52,9 +52,7 @@ def open_picture(image: Case | Picture) -> Image.Image:
     where = _where(image)
     picture = read_picture(image.image if isinstance(image, Case) else image, where)
     if picture.mode == "F":
-        raise CaseError(
-            f"{where}: has floats for pixels, whose range can't be known (save it with 8 or 16 bits)"
-        )
+        raise CaseError(f"{where}: has floats for pixels, whose range can't be known (save it with 8 or 16 bits)")
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         return _from_16_bit(picture, where)
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
@@ -195,9 +193,7 @@ class Preprocessing:
         if self.color is not None and self.color not in CHANNELS:
             raise ValueError(f"color is {self.color!r} (must be one of {', '.join(CHANNELS)})")
         if self.scale is not None and not callable(self.scale):
-            raise TypeError(
-                f"scale is {self.scale!r} (must be callable, such as `lambda pixels: pixels / 255`)"
-            )
+            raise TypeError(f"scale is {self.scale!r} (must be callable, such as `lambda pixels: pixels / 255`)")
 
     def bound(self, input_shape: Sequence[int | None]) -> Preprocessing:
         """This with size and color filled in from a model's input shape (H, W, C).
@@ -225,9 +221,7 @@ class Preprocessing:
                     f"no colours are known for a model with {channels} channels: say Preprocessing(color=…)"
                 )
         if channels not in (None, CHANNELS[color]):
-            raise ValueError(
-                f"color {color!r} has {CHANNELS[color]} channels, but the model takes {channels}"
-            )
+            raise ValueError(f"color {color!r} has {CHANNELS[color]} channels, but the model takes {channels}")
         return replace(self, size=size, color=color)
 
     def __call__(self, image: Case | Picture) -> tuple[Float32, Geometry]:
@@ -236,9 +230,7 @@ class Preprocessing:
         A case's regions are checked against the picture on the way (see `check_regions`).
         """
         if self.size is None or self.color is None:
-            raise ValueError(
-                "size and color are not known yet: give both, or use `.bound(model.input_shape[1:])`"
-            )
+            raise ValueError("size and color are not known yet: give both, or use `.bound(model.input_shape[1:])`")
         picture = open_picture(image)
         if isinstance(image, Case):
             check_regions(image, picture.width, picture.height)
@@ -257,9 +249,7 @@ class Preprocessing:
         shape = pixels.shape
         scaled = np.asarray(self.scale(pixels), dtype=np.float32)
         if scaled.shape != shape:
-            raise ValueError(
-                f"scale returned shape {scaled.shape} for a picture of shape {shape} (must be the same)"
-            )
+            raise ValueError(f"scale returned shape {scaled.shape} for a picture of shape {shape} (must be the same)")
         if not np.isfinite(scaled).all():
             raise ValueError("scale returned NaN or infinity")
         return scaled
@@ -306,9 +296,7 @@ def _converted(picture: Image.Image, mode: str, where: str) -> Image.Image:
     try:
         return picture.convert(mode)
     except ValueError as error:
-        raise CaseError(
-            f"{where}: pictures of mode {picture.mode} can't be read (convert it to RGB)"
-        ) from error
+        raise CaseError(f"{where}: pictures of mode {picture.mode} can't be read (convert it to RGB)") from error
 
 
 def _from_16_bit(picture: Image.Image, where: str) -> Image.Image:

@@ -67,7 +67,10 @@ def case_digest(case: Case) -> str:
     image = case.image
     picture = file_digest(Path(image)) if isinstance(image, (str, os.PathLike)) else picture_key(case)
     regions = [
-        [[region.left, region.top, region.right, region.bottom] if isinstance(region, Box) else _mask_digest(region) for region in some]
+        [
+            [region.left, region.top, region.right, region.bottom] if isinstance(region, Box) else _mask_digest(region)
+            for region in some
+        ]
         for some in (case.regions, case.forbidden_regions)
     ]
     return digest([picture, list(case.labels), *regions])

@@ -37,8 +37,8 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
         return Published(
             len(judged),
             (
-                f"the report was not written: {report / foreign[0]} exists and is not from cnnaudit; "
-                f"give another folder with --cnnaudit-report. The findings are kept in {folder}",
+                f"the report was not written: {report / foreign[0]} exists and is not from cnnaudit",
+                f"give another folder with --cnnaudit-report; the findings are kept in {folder}",
             ),
         )
     record = records.make_record(judged, about, complete=is_complete(parts, about), options=options)
@@ -53,7 +53,9 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
 
 def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]]) -> bool:
     """Whether every audit of the suite ran to its end: none deselected, skipped, or cut short."""
-    tests = {name: {test for one in about for test in one.get(name, ())} for name in ("collected", "deselected", "skipped")}
+    tests = {
+        name: {test for one in about for test in one.get(name, ())} for name in ("collected", "deselected", "skipped")
+    }
     finished = {part["test"] for part in parts if part["state"] == "finished"}
     return not tests["deselected"] and not tests["skipped"] and tests["collected"] <= finished
 
@@ -61,7 +63,9 @@ def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str,
 def _lines(record: Mapping[str, Any], report: Path) -> list[str]:
     counts = Counter(finding["outcome"] for finding in record["findings"] if not finding["waived"])
     waived = sum(bool(finding["waived"]) for finding in record["findings"])
-    told = [f"{count} {outcome}" for outcome, count in sorted(counts.items())] + ([f"{waived} waived"] if waived else [])
+    told = [f"{count} {outcome}" for outcome, count in sorted(counts.items())] + (
+        [f"{waived} waived"] if waived else []
+    )
     lines = [f"verdict: {record['verdict']} ({', '.join(told)})"]
     if not record["complete"]:
         lines.append("not complete: audits were deselected, skipped or cut short")

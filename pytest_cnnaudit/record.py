@@ -166,7 +166,13 @@ class Recorder:
 
     def start(self, test: str) -> None:
         """A test that audits begins; what it found in an earlier attempt (a rerun) no longer counts."""
-        self._parts[test] = {"test": test, "state": "running", "seconds": 0.0, "findings": [], "failure": None}
+        self._parts[test] = {
+            "test": test,
+            "state": "running",
+            "seconds": 0.0,
+            "findings": [],
+            "failure": None,
+        }
         self._write(test, self._parts[test])
 
     def add(self, finding: Finding) -> None:
@@ -212,7 +218,8 @@ class Recorder:
 
 def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The tests' parts, in a stable order, and what the processes said about the run."""
-    parts, about = [], []
+    parts: list[dict[str, Any]] = []
+    about: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         (about if path.name.startswith("about-") else parts).append(content)
@@ -229,11 +236,17 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def make_record(
-    parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]], *, complete: bool, options: Mapping[str, Any]
+    parts: Sequence[Mapping[str, Any]],
+    about: Sequence[Mapping[str, Any]],
+    *,
+    complete: bool,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The record of a run: `record.json`, without the evidence."""
     findings = [
-        {key: value for key, value in finding.items() if key != "evidence"} for part in parts for finding in part["findings"]
+        {key: value for key, value in finding.items() if key != "evidence"}
+        for part in parts
+        for finding in part["findings"]
     ]
     cases = sorted({case for one in about for case in one.get("cases", ())})
     judged = [finding["outcome"] for finding in findings if not finding["waived"]]
@@ -256,7 +269,17 @@ def make_record(
 
 def policy(findings: Sequence[Mapping[str, Any]]) -> list[Any]:
     """What was demanded, apart from what came out."""
-    demanded = ("test", "name", "threshold", "direction", "thresholds", "mostly", "confidence", "method", "layer")
+    demanded = (
+        "test",
+        "name",
+        "threshold",
+        "direction",
+        "thresholds",
+        "mostly",
+        "confidence",
+        "method",
+        "layer",
+    )
     return sorted(([finding.get(key) for key in demanded] for finding in findings), key=json.dumps)
 
 
@@ -288,7 +311,9 @@ def write_manifest(report: Path, written: Iterable[Path]) -> None:
 def foreign_files(report: Path) -> list[str]:
     """Files in the report's folder that we would overwrite but did not write."""
     ours = set(_manifest(report))
-    return [name for name in ("index.html", "record.json", "summary.md") if (report / name).exists() and name not in ours]
+    return [
+        name for name in ("index.html", "record.json", "summary.md") if (report / name).exists() and name not in ours
+    ]
 
 
 def _manifest(report: Path) -> list[str]:

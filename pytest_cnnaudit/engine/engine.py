@@ -165,9 +165,7 @@ class Engine:
             reduced = self._function("stats", batch, wanted)(batch.inputs)
             for layer, sums in zip(wanted, reduced, strict=True):
                 rows = {name: values[: batch.count] for name, values in sums.items() if name != "positions"}
-                stats = statistics.from_reductions(
-                    rows, int(sums["positions"]), is_relu_like=layer.is_relu_like
-                )
+                stats = statistics.from_reductions(rows, int(sums["positions"]), is_relu_like=layer.is_relu_like)
                 total[layer.path] = total[layer.path] + stats if layer.path in total else stats
         return total
 
@@ -449,9 +447,7 @@ def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
     config = model.get_build_config() or {}
     shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
     if shape is None or not _is_shape(tuple(shape)):
-        raise ModelError(
-            f"The input shape of the model {model.name!r} is not known: call model.build((None, H, W, C))"
-        )
+        raise ModelError(f"The input shape of the model {model.name!r} is not known: call model.build((None, H, W, C))")
     return tuple(shape)
 
 

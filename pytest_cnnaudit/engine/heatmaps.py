@@ -63,7 +63,7 @@ class Heatmaps:
     @property
     def maps(self) -> Floats:
         """The positive evidence, ReLU of `signed`: `(N, h, w)`, raw scale."""
-        return np.maximum(self.signed, 0)
+        return np.asarray(np.maximum(self.signed, 0))
 
     @property
     def empty(self) -> npt.NDArray[np.bool_]:
@@ -76,13 +76,13 @@ class Heatmaps:
         signed = self.signed.astype(np.float64)
         total = np.abs(signed).sum(axis=(1, 2))
         negative = np.maximum(-signed, 0).sum(axis=(1, 2))
-        return np.divide(negative, total, out=np.zeros_like(total), where=total > 0)
+        return np.asarray(np.divide(negative, total, out=np.zeros_like(total), where=total > 0))
 
     def normalized(self) -> Floats:
         """Each map divided by its own maximum; an empty map stays zero. Never min-max, which moves mass."""
         maps = self.maps
         peak = maps.max(axis=(1, 2), keepdims=True)
-        return np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0)
+        return np.asarray(np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0))
 
     def resized(self, size: tuple[int, int]) -> Floats:
         """The maps at `(height, width)`, bilinear with half-pixel centres: for looking, not for measuring."""

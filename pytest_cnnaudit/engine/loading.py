@@ -35,9 +35,7 @@ def load_model(path: str | PathLike[str], custom_objects: Mapping[str, Any] | No
             f"The model file {str(path)!r} ({file.stat().st_size} bytes) is not a Keras 3 archive, or it is cut short"
         )
     try:
-        return keras.saving.load_model(
-            file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=True
-        )
+        return keras.saving.load_model(file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever it met inside the file; all of it means the same here
         raise ModelError(_reason(str(path), error)) from error
 

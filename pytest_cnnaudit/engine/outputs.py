@@ -53,9 +53,7 @@ def squashings() -> Iterator[list[tuple[Activation, Tensor, Tensor]]]:
             setattr(keras_backend.nn, name, original)
 
 
-def find_logits(
-    output: Tensor, found: Sequence[tuple[Activation, Tensor, Tensor]]
-) -> tuple[Tensor, Activation | None]:
+def find_logits(output: Tensor, found: Sequence[tuple[Activation, Tensor, Tensor]]) -> tuple[Tensor, Activation | None]:
     """The value before the softmax or sigmoid that made `output`, and which it was; else `(output, None)`."""
     for activation, before, after in reversed(found):
         if after is output:
@@ -84,7 +82,7 @@ def two_classes(logits: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Predictions:
     """`logits` and `probabilities`, each `(N, classes)` float32. A binary model with one output z has two
-    classes with the logits (−z, z) and the probabilities (1 − σ(z), σ(z))."""  # noqa: D205, D209
+    classes with the logits (−z, z) and the probabilities (1 − σ(z), σ(z))."""
 
     logits: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
@@ -96,7 +94,7 @@ class Predictions:
     @property
     def classes(self) -> npt.NDArray[np.intp]:
         """The predicted class of each picture, `(N,)`."""
-        return np.argmax(self.logits, axis=1)
+        return np.asarray(np.argmax(self.logits, axis=1), np.intp)
 
     def name(self, index: int) -> str:
         """A class's name, or its index as text where the engine has no class names."""
@@ -108,8 +106,7 @@ class Predictions:
             raise ValueError(f"k is {k}; it must be at least 1")
         order = np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
         return [
-            [(self.name(int(i)), float(p[i])) for i in row]
-            for row, p in zip(order, self.probabilities, strict=True)
+            [(self.name(int(i)), float(p[i])) for i in row] for row, p in zip(order, self.probabilities, strict=True)
         ]
 
 

@@ -40,16 +40,19 @@ class LayerStats:
 
     @property
     def zero_fraction(self) -> Floats:
+        """Share of exact zeros."""
         return self.zeros / self.count
 
     @property
     def std(self) -> Floats:
+        """Population standard deviation."""
         return np.asarray(np.sqrt(self.squares / self.count))
 
     @property
     def dead(self) -> npt.NDArray[np.bool_]:
+        """Which channels never fired."""
         constant = self.min == self.max
-        return constant | (self.max <= 0) if self.is_relu_like else constant
+        return np.asarray(constant | (self.max <= 0) if self.is_relu_like else constant)
 
     @property
     def sparsity(self) -> float:

@@ -237,6 +237,5 @@ def find_layer(layers: Sequence[Layer], name: str) -> Layer:
     near = difflib.get_close_matches(name, [*by_path, *bare], n=3, cutoff=0.5)
     nearest = list(dict.fromkeys(bare.get(match, match) for match in near)) or list(by_path)[-3:]
     raise ValueError(
-        f"The model has no layer {name!r}; nearest: {', '.join(map(repr, nearest))}. "
-        "Engine.layers lists all of them."
+        f"The model has no layer {name!r}; nearest: {', '.join(map(repr, nearest))}. Engine.layers lists all of them."
     )

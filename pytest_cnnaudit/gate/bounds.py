@@ -57,9 +57,7 @@ def smallest_n(mostly: float, confidence: float, failing: int = 0) -> int:
     low, high = failing, failing + 1  # low never proves, high is raised until it does
     while not proves_at_least(high - failing, high, rate, level):
         if high >= MOST_CASES:
-            raise ValueError(
-                f"proving mostly={mostly!r} with {failing} failing takes more than {MOST_CASES:,} cases"
-            )
+            raise ValueError(f"proving mostly={mostly!r} with {failing} failing takes more than {MOST_CASES:,} cases")
         low, high = high, min(2 * high, MOST_CASES)
     while high - low > 1:
         middle = (low + high) // 2

@@ -89,9 +89,7 @@ def _by_count(passed: int, n: int, rate: Fraction, least: int) -> Verdict:
         return _verdict("failed", passed, n, rate, counted)
     if n < least:
         needed = least if passed >= rate * n else None
-        return _verdict(
-            "inconclusive", passed, n, rate, f"{counted}, of at least {least} cases (min_n)", needed
-        )
+        return _verdict("inconclusive", passed, n, rate, f"{counted}, of at least {least} cases (min_n)", needed)
     return _verdict("passed", passed, n, rate, counted)
 
 

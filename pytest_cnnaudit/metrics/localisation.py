@@ -90,9 +90,7 @@ def excess(mass: ArrayLike, chance: ArrayLike) -> Values:
             "chance is 1: the region fills the picture, so nothing can be above chance; use a smaller region"
         )
     if masses.ndim and chances.ndim and masses.shape != chances.shape:
-        raise ValueError(
-            f"mass has shape {masses.shape} and chance {chances.shape}; give one chance for each mass"
-        )
+        raise ValueError(f"mass has shape {masses.shape} and chance {chances.shape}; give one chance for each mass")
     above = (masses - chances) / (1 - chances)
     return float(above) if above.ndim == 0 else np.asarray(above)
 
@@ -120,9 +118,7 @@ def rank_accuracy(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
     maximum) enter with their mean coverage, so a uniform map scores `chance(coverage)`.
     """
     relative, regions, single = _validated(heatmap, coverage)
-    scores = np.array(
-        [_rank_accuracy(*pair) for pair in zip(relative, regions, strict=True)], dtype=np.float64
-    )
+    scores = np.array([_rank_accuracy(*pair) for pair in zip(relative, regions, strict=True)], dtype=np.float64)
     return _unbatched(scores, single)
 
 
@@ -159,9 +155,7 @@ def box_shuffle_null(heatmaps: ArrayLike, coverages: ArrayLike) -> float:
     """
     relative, regions, _ = _validated(heatmaps, coverages)
     if len(relative) < 2:
-        raise ValueError(
-            "the box-shuffle null needs at least 2 heatmaps with their regions, in a batch (N, h, w)"
-        )
+        raise ValueError("the box-shuffle null needs at least 2 heatmaps with their regions, in a batch (N, h, w)")
     shares = relative / relative.sum(axis=(1, 2), keepdims=True)
     every_pair = (shares.sum(axis=0) * regions.sum(axis=0)).sum()
     own = (shares * regions).sum()
@@ -176,9 +170,7 @@ def centre_prior(shape: tuple[int, int], sigma: float = 0.25) -> FloatArray:
     """
     height, width = shape
     if height < 1 or width < 1 or not 0 < sigma < np.inf:
-        raise ValueError(
-            f"shape {shape!r} with sigma {sigma!r}: the sides must be at least 1 and sigma above 0"
-        )
+        raise ValueError(f"shape {shape!r} with sigma {sigma!r}: the sides must be at least 1 and sigma above 0")
     rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / sigma for side in (height, width))
     return np.asarray(np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)))
 
@@ -203,9 +195,7 @@ def _validated(heatmap: ArrayLike, coverage: ArrayLike) -> tuple[FloatArray, Flo
 def _regions(coverage: ArrayLike) -> tuple[FloatArray, bool]:
     regions, single = _batched(coverage, "coverage")
     in_range = (regions >= 0) & (regions <= 1)
-    _refuse(
-        ~in_range, "coverage", "values outside [0, 1]", "give the share of each cell that the region covers"
-    )
+    _refuse(~in_range, "coverage", "values outside [0, 1]", "give the share of each cell that the region covers")
     lost = ~regions.any(axis=(1, 2))
     if lost.any():
         raise RegionLostError(_indices(lost))

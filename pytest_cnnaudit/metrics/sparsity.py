@@ -130,9 +130,7 @@ def _units_per_image(activations: ArrayLike) -> NDArray[np.generic]:
     if given.dtype.kind not in "biuf":
         raise ValueError(f"activations have dtype {given.dtype}; give real numbers")
     if given.ndim < 2 or given.size == 0:
-        raise ValueError(
-            f"activations have shape {given.shape}; give a batch (N, …) with at least one unit an image"
-        )
+        raise ValueError(f"activations have shape {given.shape}; give a batch (N, …) with at least one unit an image")
     if not np.isfinite(given).all():
         raise ValueError("activations have NaN or infinity; find the layer with assert_finite")
     return given.reshape(len(given), -1)

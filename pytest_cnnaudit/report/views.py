@@ -145,9 +145,7 @@ def _test(test: str, recorded: list[Mapping[str, Any]], part: Mapping[str, Any])
     return Test(test, page, tuple(rows), str(part.get("failure") or ""), _seconds(part.get("seconds")))
 
 
-def _with_evidence(
-    finding: Mapping[str, Any], own: Sequence[Mapping[str, Any]], position: int
-) -> Mapping[str, Any]:
+def _with_evidence(finding: Mapping[str, Any], own: Sequence[Mapping[str, Any]], position: int) -> Mapping[str, Any]:
     if position < len(own) and own[position].get("name") == finding.get("name"):
         return {**finding, "evidence": own[position].get("evidence") or ()}
     return finding
@@ -225,9 +223,7 @@ def _predictions(case: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str
     for item in case.get("predictions") or ():
         share = words.number(item.get("probability")) or 0.0
         name = str(item.get("name"))
-        roles = [
-            role for role in ("label", "target") if case.get(role) is not None and str(case[role]) == name
-        ]
+        roles = [role for role in ("label", "target") if case.get(role) is not None and str(case[role]) == name]
         yield (
             name,
             f"{100 * share:.1f}\u00a0%",
@@ -249,9 +245,7 @@ def _excess(finding: Mapping[str, Any], case: Mapping[str, Any]) -> str:
 
 def facts(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Give the record's facts about model, data, environment and run, as titled lists of names and values."""
-    run = {
-        key: record.get(key) for key in ("started", "finished", "seed", "baseline", "policy_sha256", "schema")
-    }
+    run = {key: record.get(key) for key in ("started", "finished", "seed", "baseline", "policy_sha256", "schema")}
     groups = [
         ("Model", record.get("model")),
         ("Data", record.get("data")),

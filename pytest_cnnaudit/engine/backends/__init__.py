@@ -28,9 +28,7 @@ class Backend(Protocol):
         variables' values are read anew at each call.
         """
 
-    def abstract(
-        self, run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str
-    ) -> None:
+    def abstract(self, run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:
         """Calls `run(tensor)` as cheaply as the framework can: for shapes and order, not for values."""
 
     def gradients(

@@ -41,9 +41,7 @@ def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[i
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             run(tensor)
 
-    jax.eval_shape(
-        program, [variable.value for variable in model.variables], jax.ShapeDtypeStruct(tuple(shape), dtype)
-    )
+    jax.eval_shape(program, [variable.value for variable in model.variables], jax.ShapeDtypeStruct(tuple(shape), dtype))
 
 
 def gradients(

@@ -1,0 +1,73 @@
+"""What the `cnnaudit` fixture is: assertions, each an engine call, a measure, a verdict and its evidence.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+from PIL import Image
+
+from pytest_cnnaudit.audit import exhibits
+from pytest_cnnaudit.audit.base import InconclusiveWarning, Settings, audited
+from pytest_cnnaudit.audit.inside import Inside
+from pytest_cnnaudit.audit.judging import as_limits, compared, holds, number
+from pytest_cnnaudit.audit.localisation import Localisation
+from pytest_cnnaudit.audit.predicting import Predicting
+from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.record import Finding
+
+__all__ = ["Audit", "InconclusiveWarning", "Settings"]
+
+
+class Audit(Localisation, Inside, Predicting):
+    """The engine's methods and the assertions, for one test.
+
+    The engine is asked for when it is first needed, so `check` works without a model. Every assertion
+    records a `Finding`, returns it where it passed, and raises `AuditFailure` where it did not.
+    """
+
+    @audited
+    def check(
+        self,
+        name: str,
+        value: float,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        chance: float | None = None,
+        evidence: Sequence[Any] = (),
+    ) -> Finding:
+        """Holds the user's own figure against limits, and records and shows it like ours. Needs no model.
+
+        `evidence` is a sequence of texts, `Case`s, pictures or paths of pictures for the page.
+        """
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name must be a text that is not empty, not {name!r}")
+        measured = number(value, "value")
+        limits = as_limits(("at least", at_least, "at_least", "at_least"), ("at most", at_most, "at_most", "at_most"))
+        if chance is not None:
+            chance = number(chance, "chance")
+        items = [evidence] if isinstance(evidence, (str, Case, PathLike, Image.Image)) else list(evidence)
+        missed = [limit for limit in limits if not holds(measured, limit)]
+        decisive = (missed or list(limits))[0]
+        lines = [compared(measured, limit.value, limit.direction) for limit in limits]
+        if chance is not None:
+            lines.append(f"chance {chance:.4g}")
+        return Finding(
+            self._test,
+            name,
+            "failed" if missed else "passed",
+            value=measured,
+            threshold=decisive.value,
+            direction=decisive.direction,
+            chance=chance,
+            n=1,
+            passed=int(not missed),
+            thresholds=limits,
+            message=self._message(name, not missed, lines),
+            evidence=tuple(exhibits.user_evidence(item, embed=self._settings.pictures == "embed") for item in items),
+        )

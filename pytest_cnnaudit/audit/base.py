@@ -1,0 +1,235 @@
+"""What every assertion is made of: the engine, its shared results, and how a finding is concluded.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+
+import numpy as np
+
+from pytest_cnnaudit.audit import exhibits
+from pytest_cnnaudit.audit.judging import Judged, as_population, text
+from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
+from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
+from pytest_cnnaudit.engine.heatmaps import Method
+from pytest_cnnaudit.provenance import case_digest
+from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
+from pytest_cnnaudit.results import Results
+
+P = ParamSpec("P")
+A = TypeVar("A", bound="Base")
+Region: TypeAlias = Box | Mask
+Target: TypeAlias = str | int | Sequence[str | int] | None
+
+MOST_EVIDENCE = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What of the options concerns a single test."""
+
+    artifacts: str = "failed"
+    inconclusive: str = "fail"
+    seed: int = 0
+    pictures: str = "embed"
+
+
+class InconclusiveWarning(UserWarning):
+    """An audit that neither passed nor failed, under `--cnnaudit-inconclusive warn`."""
+
+
+def audited(
+    assertion: Callable[Concatenate[A, P], Finding],
+) -> Callable[Concatenate[A, P], Finding]:
+    """Records what an assertion finds, or that it could not find anything, and raises unless it passed."""
+    name = assertion.__name__.removeprefix("assert_")
+
+    @functools.wraps(assertion)
+    def wrapper(self: A, *args: P.args, **kwargs: P.kwargs) -> Finding:
+        __tracebackhide__ = True
+        start = time.perf_counter()
+        try:
+            finding = assertion(self, *args, **kwargs)
+        except Exception as error:
+            seconds = time.perf_counter() - start
+            self._recorder.add(Finding(self._test, name, "error", seconds=seconds, message=str(error)))
+            error.recorded_by_cnnaudit = True  # type: ignore[attr-defined]
+            raise
+        finding = replace(finding, test=self._test, seconds=time.perf_counter() - start)
+        return self._conclude(finding)
+
+    return cast(Callable[Concatenate[A, P], Finding], wrapper)
+
+
+class Base:
+    """The engine's methods, and what the assertions share."""
+
+    def __init__(
+        self, test: str, recorder: Recorder, results: Callable[[], Results], settings: Settings | None = None
+    ) -> None:
+        self._test = test
+        self._recorder = recorder
+        self._get_results = results
+        self._settings = Settings() if settings is None else settings
+
+    # The engine's methods
+
+    @property
+    def engine(self) -> Engine:
+        """The session's engine."""
+        return self._results.engine
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """See `Engine.layers`."""
+        return self.engine.layers
+
+    @property
+    def default_layer(self) -> str:
+        """See `Engine.default_layer`."""
+        return self.engine.default_layer
+
+    def predict(self, images: Any) -> Predictions:
+        """See `Engine.predict`; predictions of cases are shared by the session's tests."""
+        cases = as_cases(images)
+        return self.engine.predict(images) if cases is None else self._results.predictions(cases)
+
+    def activations(self, images: Any, layers: str | Sequence[str] | None = None) -> dict[str, Any]:
+        """See `Engine.activations`."""
+        return self.engine.activations(images, layers)
+
+    def activation_stats(self, images: Any, layers: str | Sequence[str] | None = None) -> dict[str, LayerStats]:
+        """See `Engine.activation_stats`."""
+        return self.engine.activation_stats(images, layers)
+
+    def heatmaps(
+        self,
+        images: Any,
+        *,
+        target: str | int | Sequence[str | int] = "predicted",
+        method: str | Method = "grad-cam",
+        layer: str | None = None,
+        score: str = "logit",
+    ) -> Heatmaps:
+        """See `Engine.heatmaps`; heatmaps of cases are shared by the session's tests."""
+        cases = as_cases(images)
+        if cases is None:
+            return self.engine.heatmaps(images, target=target, method=method, layer=layer, score=score)
+        targets, _ = self._targets(cases, target)
+        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, score=score)
+
+    @property
+    def _results(self) -> Results:
+        return self._get_results()
+
+    @property
+    def _page(self) -> str:
+        return "" if self._settings.artifacts == "off" else f"page: {self._recorder.page(self._test)}"
+
+    def _conclude(self, finding: Finding) -> Finding:
+        __tracebackhide__ = True
+        keep = self._settings.artifacts == "all" or (
+            self._settings.artifacts == "failed" and finding.outcome != "passed"
+        )
+        self._recorder.add(finding if keep else replace(finding, evidence=()))
+        if finding.outcome == "passed":
+            return finding
+        if finding.outcome == "inconclusive" and self._settings.inconclusive == "warn":
+            warnings.warn(finding.message, InconclusiveWarning, stacklevel=3)
+            return finding
+        raise AuditFailure(finding)
+
+    def _message(self, name: str, passed: bool, lines: Sequence[str]) -> str:
+        return text(name, "passed" if passed else "failed", [*lines, "" if passed else self._page])
+
+    def _population(self, cases: Case | Sequence[Case]) -> list[Case]:
+        population = as_population(cases)
+        self._recorder.saw(population, case_digest)
+        return population
+
+    def _explain(
+        self, cases: Sequence[Case], target: Target, method: str | Method, layer: str | None
+    ) -> tuple[Heatmaps, str]:
+        check_labels(cases, self.engine.class_names)
+        targets, aim = self._targets(cases, target)
+        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer), aim
+
+    def _targets(self, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
+        """Class indices (None: the predicted one), and what they are called in the finding."""
+        if target is None:
+            labelled = [case.label is not None for case in cases]
+            each: list[Any] = ["label" if has else "predicted" for has in labelled]
+            aim = "label" if all(labelled) else "label where given, else predicted" if any(labelled) else "predicted"
+        elif isinstance(target, (str, int, np.integer)):
+            each, aim = [target] * len(cases), str(target)
+        else:
+            each, aim = list(target), "as given"
+            if len(each) != len(cases):
+                raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
+        return [self._target(one, case) for one, case in zip(each, cases, strict=True)], aim
+
+    def _target(self, target: str | int, case: Case) -> int | None:
+        if target == "predicted":
+            return None
+        if target != "label":
+            return self.engine.class_index(target)
+        if len(case.labels) != 1:
+            problem = "has several labels: name the class as target=" if case.labels else "has no label"
+            raise ValueError(f"{case.where} {problem}")
+        return self.engine.class_index(case.labels[0])
+
+    def _with_cases(
+        self,
+        finding: Finding,
+        judged: Judged,
+        maps: Heatmaps | None,
+        given: Sequence[Region] | None,
+        role: str,
+        aim: str,
+    ) -> Finding:
+        """Adds what the heatmaps tell of a finding, and the worst cases as evidence."""
+        if maps is not None:
+            finding = replace(finding, method=maps.method, layer=maps.layer)
+        finding = replace(finding, target=aim)
+        if self._settings.artifacts == "off" or (self._settings.artifacts == "failed" and finding.outcome == "passed"):
+            return finding
+        predicted = self._results.predictions(judged.cases)
+        embed = self._settings.pictures == "embed"
+        shown = []
+        for index in judged.worst_first()[:MOST_EVIDENCE]:
+            case, result = judged.cases[index], judged.results[index]
+            target = None if maps is None else predicted.name(int(maps.targets[index]))
+            label = ", ".join(str(name) for name in case.labels) or None
+            shown.append(
+                {
+                    "kind": "case",
+                    "id": result.id,
+                    "value": result.value,
+                    "outcome": result.outcome,
+                    "note": result.note,
+                    "label": label,
+                    "target": target,
+                    "chance": judged.scores[index].chance,
+                    "picture": exhibits.case_picture(case, embed=embed),
+                    "regions": exhibits.regions(case, given, role),
+                    "heatmap": None if maps is None else exhibits.heatmap(maps, index),
+                    "predictions": exhibits.predictions(predicted, index),
+                }
+            )
+        return replace(finding, evidence=tuple(shown))
+
+
+def as_cases(images: Any) -> list[Case] | None:
+    """The images as cases where they are one or several; None for anything else, which the engine reads."""
+    if isinstance(images, Case):
+        return [images]
+    if isinstance(images, Sequence) and len(images) and all(isinstance(image, Case) for image in images):
+        return list(images)
+    return None

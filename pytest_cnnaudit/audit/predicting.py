@@ -1,0 +1,56 @@
+"""Assertions on predictions.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_cnnaudit.audit.base import Base, audited
+from pytest_cnnaudit.audit.judging import Judged, Score
+from pytest_cnnaudit.cases import Case, check_labels
+from pytest_cnnaudit.record import Finding, Threshold
+
+
+class Predicting(Base):
+    """Predictions."""
+
+    @audited
+    def assert_predicts(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        top: int = 1,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+    ) -> Finding:
+        """The label is among the `top` most probable classes; of several labels, one is enough."""
+        population = self._population(cases)
+        if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top < self.engine.num_classes:
+            raise ValueError(f"top is {top!r}; give 1 to {self.engine.num_classes - 1}, the number of classes less one")
+        check_labels(population, self.engine.class_names)
+        predicted = self._results.predictions(population)
+        order = np.argsort(-predicted.logits, axis=1, kind="stable")[:, :top]
+        scores = []
+        for case, best in zip(population, order, strict=True):
+            if not case.labels:
+                raise ValueError(f"{case.where} has no label: give the Case one")
+            hit = any(self.engine.class_index(label) in best for label in case.labels)
+            note = "" if hit else f"predicted {predicted.name(int(best[0]))}"
+            scores.append(Score(float(hit), top / self.engine.num_classes, note=note))
+        limits = (Threshold("label among the top " + str(top), 1.0, "at_least"),)
+        judged = Judged(
+            "predicts",
+            population,
+            scores,
+            lambda score: score.value == 1.0,
+            limits,
+            isinstance(cases, Case),
+            "accuracy",
+        )
+        finding = judged.finding(mostly, confidence, min_n, self._page)
+        return self._with_cases(finding, judged, None, None, "inside", "label")
