@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from pytest_cnnaudit.cases import Box, Case
+from pytest_cnnaudit.engine import backends
 from pytest_cnnaudit.record import digest, file_digest
 from pytest_cnnaudit.results import picture_key
 
@@ -57,7 +58,7 @@ def environment() -> dict[str, Any]:
         **versions,
         "backend": backend,
         "backend_version": metadata.version(backend),
-        "device": ", ".join(keras.distribution.list_devices()) or "cpu",
+        "device": backends.current().device(),
         "platform": platform.platform(),
     }
 

@@ -47,6 +47,9 @@ class Backend(Protocol):
         `zeros`, `sum`, `norm` (Euclidean), `absolute` (sum of magnitudes), `min`, `max`.
         """
 
+    def device(self) -> str:
+        """What the framework computes on, for the record."""
+
 
 def current() -> Backend:
     """The backend Keras runs on in this process."""

@@ -95,3 +95,8 @@ def reductions(activation: Tensor) -> dict[str, Tensor]:
         "min": jnp.min(activation, axis=1),
         "max": jnp.max(activation, axis=1),
     }
+
+
+def device() -> str:
+    """See `Backend.device`."""
+    return ", ".join(f"{device.device_kind}:{device.id}" for device in jax.devices())

@@ -77,3 +77,8 @@ def reductions(activation: Tensor) -> dict[str, Tensor]:
         "min": smallest,
         "max": tf.reduce_max(activation, axis=1),
     }
+
+
+def device() -> str:
+    """See `Backend.device`."""
+    return ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())

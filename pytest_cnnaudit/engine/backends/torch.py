@@ -65,3 +65,9 @@ def reductions(activation: Tensor) -> dict[str, Tensor]:
         "min": smallest,
         "max": largest,
     }
+
+
+def device() -> str:
+    """See `Backend.device`."""
+    placed = keras.ops.zeros(()).device
+    return torch.cuda.get_device_name(placed) if placed.type == "cuda" else str(placed)
