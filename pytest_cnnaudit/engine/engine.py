@@ -317,7 +317,7 @@ class Engine:
 
     def _probe_shape(self) -> tuple[int, ...]:
         """A concrete input shape to record the model with; a free side gets the preprocessing's, or 224."""
-        size = self.preprocessing.size or (224, 224)
+        size = self.preprocessing.size if isinstance(self.preprocessing.size, tuple) else (224, 224)
         height, width, channels = self.input_shape
         return (height or size[0], width or size[1], channels or 3)
 
@@ -400,18 +400,26 @@ class Engine:
     ) -> tuple[Tensor, ...]:
         """(logits, targets, scores, activations, gradients) of one layer; the trunk before it is inference."""
 
+        ops = keras.ops
+        scale = 1.0
+
         def run(watch: backends.Watch) -> tuple[Tensor, Any]:
-            with tracing.observed(layers, lambda layer, output: watch(output)):  # noqa: ARG005
+            def observe(_: Layer, output: Tensor) -> Tensor:
+                nonlocal scale
+                scale = _loss_scale(output)
+                return watch(output)
+
+            with tracing.observed(layers, observe):
                 logits, scores = self._scores(inputs, score)
-            ops = keras.ops
             classes = ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
             chosen = ops.sum(scores * ops.one_hot(classes, scores.shape[-1], dtype="float32"), axis=-1)
-            return ops.sum(chosen), (logits, classes, chosen)
+            return ops.sum(chosen) * scale, (logits, classes, chosen)
 
         (logits, classes, chosen), watched, gradients = self._backend.gradients(run)
         if gradients[0] is None:
             raise ValueError(f"The score does not depend on the layer {layers[0].path!r}: its gradient is undefined")
-        return logits, classes, chosen, self._channels_last(watched[0]), self._channels_last(gradients[0])
+        gradient = ops.cast(gradients[0], "float32") / scale
+        return logits, classes, chosen, self._channels_last(watched[0]), self._channels_last(gradient)
 
     def _channels_last(self, tensor: Tensor) -> Tensor:
         if self._channels_first and len(tensor.shape) == 4:
@@ -453,6 +461,13 @@ def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
 
 def _is_shape(value: tuple[Any, ...]) -> bool:
     return all(size is None or isinstance(size, int) for size in value)
+
+
+def _loss_scale(activation: Tensor) -> float:
+    """What keeps a gradient in half precision from vanishing: pooling divides it by the number of cells."""
+    if keras.backend.standardize_dtype(activation.dtype) != "float16":
+        return 1.0
+    return float(2 ** (int(np.prod(activation.shape[1:3])) - 1).bit_length())
 
 
 def _finite(array: npt.NDArray[np.float32], what: str, batch: Batch) -> npt.NDArray[np.float32]:

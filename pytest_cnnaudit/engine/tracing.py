@@ -195,7 +195,7 @@ def default_layer(calls: Sequence[Call]) -> int | None:
         kind = type(call.operation).__name__
         source = call.inputs[0] if call.inputs else None
         producer = producers.get(id(source))
-        if producer is not None and len(source.shape) == 4:
+        if source is not None and producer is not None and len(source.shape) == 4:
             collapses = _cells(source) > 1 and _cells(call.output) == 1
             if kind in _GLOBAL_POOLING or (kind in _REDUCTIONS and collapses):
                 pooled = producer

@@ -63,8 +63,6 @@ def current() -> Backend:
     return cast(Backend, importlib.import_module(f"{__name__}.{name}"))
 
 
-def to_numpy(tensor: Tensor) -> Array:
-    """A backend's tensor, or an array, as a NumPy array with half precision widened to float32."""
-    array = tensor if isinstance(tensor, np.ndarray | np.generic) else keras.ops.convert_to_numpy(tensor)
-    array = np.asarray(array)
+def widened(array: Array) -> Array:
+    """Integers as they are, floats of any precision as float32."""
     return array if array.dtype.kind in "biu" else array.astype(np.float32, copy=False)

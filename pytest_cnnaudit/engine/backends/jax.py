@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
@@ -22,14 +23,15 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     a kept one would be deleted under us.
     """
 
-    @jax.jit
     def pure(values: Sequence[Tensor], *tensors: Tensor) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return program(*tensors)
 
+    jitted = jax.jit(pure)
+
     def call(*arrays: Array) -> Any:
         values = [variable.value for variable in model.variables]
-        return keras.tree.map_structure(to_numpy, pure(values, *arrays))
+        return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor)), jitted(values, *arrays))
 
     return call
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
@@ -29,7 +30,7 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
         if not concrete:
             # Taken out of the tf.function: it would warn of retracing when many layers are asked for.
             concrete.append(graph.get_concrete_function(*tensors))
-        return keras.tree.map_structure(lambda tensor: to_numpy(tensor.numpy()), concrete[0](*tensors))
+        return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), concrete[0](*tensors))
 
     return call
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import torch
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, to_numpy
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the modules hold the variables
@@ -20,9 +20,14 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     def call(*arrays: Array) -> Any:
         with torch.no_grad(), keras.StatelessScope():
             outputs = program(*map(keras.ops.convert_to_tensor, arrays))
-        return keras.tree.map_structure(to_numpy, outputs)
+        return keras.tree.map_structure(_to_numpy, outputs)
 
     return call
+
+
+def _to_numpy(tensor: Tensor) -> Array:
+    # NumPy has no bfloat16, so half precision is widened before.
+    return widened((tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy())
 
 
 def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:  # noqa: ARG001 - see `compiled`
