@@ -1,4 +1,4 @@
-"""MkDocs hook: writes the table of options, which exists once, in the code, where a page asks for it."""
+"""MkDocs hooks: the table of options, which exists once, in the code; and docstrings without their notes to pytest."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown.replace(PLACE, options_table())
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Drop the word by which a module keeps pytest from rewriting its asserts."""
+    return html.replace("PYTEST_DONT_REWRITE", "")
+
+
 def options_table() -> str:
     """Give the options as a Markdown table."""
-    lines = ["| command line | ini | default | |", "|---|---|---|---|"]
+    lines = ["| option | takes | default | |", "|---|---|---|---|"]
     return "\n".join([*lines, *map(_row, OPTIONS)])
 
 
 def _row(option: Option) -> str:
-    value = "|".join(option.choices) or option.metavar
-    flag = f"{option.flag} {value}" if value else option.flag
-    default = "off" if option.default is False else "none" if option.default is None else f"`{option.default}`"
-    cells = (f"`{flag}`", f"`{option.key}`", default, option.help)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    takes = ", ".join(f"`{choice}`" for choice in option.choices) or option.metavar or "–"
+    default = "off" if option.default is False else "" if option.default is None else f"`{option.default}`"
+    return f"| `{option.flag}` | {takes} | {default} | {option.help} |"

@@ -19,6 +19,7 @@ class Option:
     help: str
     default: str | int | bool | None = None
     metavar: str | None = None
+    least: int = 0
     is_path: bool = False
     choices: tuple[str, ...] = ()
 
@@ -61,7 +62,7 @@ OPTIONS = (
     Option("backend", "Keras backend: tensorflow, torch or jax (default: Keras' own choice)", metavar="NAME"),
     Option("report", "folder of the report", default="cnnaudit-report", metavar="DIR", is_path=True),
     Option("artifacts", "tests that get a page with evidence", default="failed", choices=("failed", "all", "off")),
-    Option("batch-size", "pictures in a batch (default: chosen by their size)", metavar="N"),
+    Option("batch-size", "pictures in a batch (default: chosen by their size)", metavar="N", least=1),
     Option("seed", "seed of everything random", default=0, metavar="N"),
     Option(
         "inconclusive",
@@ -120,7 +121,7 @@ def _ini(config: pytest.Config, option: Option) -> Any:
 
     try:
         return config.getini(option.key)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"ini {option.key}: {error}") from error
 
 
@@ -137,8 +138,8 @@ def _parsed(option: Option, text: Any, where: str, base: Path) -> Any:
     if option.choices and text not in option.choices:
         raise pytest.UsageError(f"{where}: {text!r} is not one of {', '.join(option.choices)}")
     if option.metavar == "N":
-        if not str(text).isdecimal():
-            raise pytest.UsageError(f"{where}: {text!r} is not a whole number")
+        if not str(text).isdecimal() or int(text) < option.least:
+            raise pytest.UsageError(f"{where}: {text!r} is not a whole number of at least {option.least}")
         return int(text)
     return base / Path(text).expanduser() if option.is_path else text
 

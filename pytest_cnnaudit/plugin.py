@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.cases import Case
     from pytest_cnnaudit.engine import Engine
     from pytest_cnnaudit.preprocessing import Preprocessing
-    from pytest_cnnaudit.record import Course, Recorder
+    from pytest_cnnaudit.record import Course, Failure, Recorder
     from pytest_cnnaudit.results import Results
 
 FIXTURE = "cnnaudit"
@@ -42,6 +42,7 @@ class Run:
     deselected: set[str] = field(default_factory=set)
     executed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
+    partial: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     summary: list[str] = field(default_factory=list)
 
@@ -71,6 +72,7 @@ class Run:
             "collected": sorted(self.collected),
             "deselected": sorted(self.deselected),
             "skipped": sorted(self.skipped),
+            "partial": self.partial,
         }
         self.recorder.describe(self.worker, {**self.about, **tests})
 
@@ -97,6 +99,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for option in options.OPTIONS:
         options.value(config, option.name)
     _check_configuration_found(config)
+    report = Path(options.value(config, "report"))
+    if report.exists() and not report.is_dir():
+        raise pytest.UsageError(f"--cnnaudit-report: {report} is no folder")
     backend = options.value(config, "backend")
     if backend is not None:
         _choose_backend(backend)
@@ -166,9 +171,29 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
             item.config.stash[RUN].deselected.add(item.nodeid)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Nobody knows how many audits there are in a file that was skipped as a whole or could not be imported."""
+    report = yield
+    if not report.passed:
+        collector.config.stash[RUN].partial = True
+    return report
+
+
+def _is_selection(config: pytest.Config) -> bool:
+    """Whether only some tests of a file were asked for, in a way that pytest doesn't count as deselected."""
+    if any("::" in argument for argument in config.args):
+        return True
+    # `--lf` doesn't even open the files in which nothing failed.
+    return bool(config.getoption("lf", False) and config.cache and config.cache.get("cache/lastfailed", {}))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remembers what is going to run, and refuses wrong markers before anything runs."""
     run = session.config.stash[RUN]
+    run.partial |= _is_selection(session.config)
     run.collected = {item.nodeid for item in session.items if _audits(item)}
     for item in session.items:
         if item.nodeid in run.collected:
@@ -278,6 +303,7 @@ def cnnaudit_custom_objects() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
+    _check_keras_starts()
     from pytest_cnnaudit import provenance
     from pytest_cnnaudit.engine import Engine, load_model
 
@@ -306,6 +332,17 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     return engine
 
 
+def _check_keras_starts() -> None:
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        name = os.environ.get("KERAS_BACKEND", "of ~/.keras/keras.json")
+        raise pytest.UsageError(
+            f"Keras can't start with the backend {name}: {error}. Install it, as with "
+            "pip install 'pytest-cnnaudit[jax]', or choose another one with --cnnaudit-backend"
+        ) from error
+
+
 @pytest.fixture(scope="session")
 def _cnnaudit_results(cnnaudit_engine: Engine) -> Results:
     from pytest_cnnaudit.results import Results
@@ -331,6 +368,7 @@ def _start(item: pytest.Item) -> None:
     run = item.config.stash[RUN]
     item.stash[COURSE] = Course()
     run.executed.add(item.nodeid)
+    run.skipped.discard(item.nodeid)
     run.recorder.start(item.nodeid)
     run.describe()
 
@@ -346,48 +384,71 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _start(item)
 
 
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Refuses cases that only the first test could read."""
+    cases = getattr(item, "funcargs", {}).get("cnnaudit_cases")
+    if isinstance(cases, Iterator):
+        raise TypeError(
+            f"cnnaudit_cases gave {cases!r}, an iterator: the second test would find it empty. "
+            "Return a sequence, such as list(…), from the fixture"
+        )
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hides our frames from tracebacks, and completes the test's record."""
-    run = item.config.stash[RUN]
-    if item.nodeid not in run.executed:
-        return (yield)
-    ours = call.excinfo is not None and not item.config.getoption("fulltrace", False) and _is_ours(call.excinfo)
-    has_line = ours and call.excinfo is not None and _cut_at_user_line(call.excinfo)
+    excinfo = None if item.config.getoption("fulltrace", False) else call.excinfo
+    ours = excinfo is not None and _is_ours(excinfo)
+    has_line = ours and excinfo is not None and _cut_at_user_line(excinfo)
     report = yield
-    if ours and not has_line and call.excinfo is not None:
-        report.longrepr = f"{call.excinfo.typename}: {call.excinfo.value}"
-    course = item.stash[COURSE]
+    if ours and not has_line and excinfo is not None:
+        report.longrepr = f"{excinfo.typename}: {excinfo.value}"
+    if item.nodeid in item.config.stash[RUN].executed:
+        _note(item, call, report)
+    return report
+
+
+def _note(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Adds a phase of a test to its record."""
+    run, course = item.config.stash[RUN], item.stash[COURSE]
     course.seconds += report.duration
     expected = hasattr(report, "wasxfail") and report.skipped
     course.skipped |= report.skipped and not expected
     if expected:
         course.waived = report.wasxfail or "xfail without a reason"
-    if (report.failed or expected) and course.failure is None:
-        error = None if call.excinfo is None else call.excinfo.value
-        course.failure = _failure_text(report) if error is None else str(error) or type(error).__name__
-        course.recorded = getattr(error, "recorded_by_cnnaudit", False)
-        course.crashed = error is not None and not isinstance(error, (AssertionError, pytest.fail.Exception))
+    if report.failed or expected:
+        failure = _failure(call, report)
+        # A test whose subtests failed fails once more, with nothing of its own to tell.
+        if call.excinfo is not None or not course.failures:
+            course.failures.append(failure)
     course.failed |= report.failed
     if report.when == "teardown":
         if course.skipped and not course.failed:
             run.skipped.add(item.nodeid)
         run.recorder.finish(item.nodeid, course)
         run.describe()
-    return report
 
 
-def _failure_text(report: pytest.TestReport) -> str:
-    crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message if crash is not None else report.longrepr)
+def _failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> Failure:
+    from pytest_cnnaudit.record import Failure
+
+    if call.excinfo is None:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        return Failure(str(crash.message if crash is not None else report.longrepr))
+    error = call.excinfo.value
+    return Failure(
+        str(error) or type(error).__name__,
+        crashed=not isinstance(error, (AssertionError, pytest.fail.Exception)),
+        recorded=getattr(error, "recorded_by_cnnaudit", False),
+    )
 
 
 def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether an error of ours tells the user what to mend, so that a traceback would only bury it."""
     kinds = (ValueError, TypeError, AssertionError, pytest.UsageError)
-    return isinstance(excinfo.value, kinds) and any(_in_package(entry) for entry in excinfo.traceback)
+    return isinstance(excinfo.value, kinds) and _in_package(excinfo.traceback[-1])
 
 
 def _in_package(entry: Any) -> bool:
@@ -399,6 +460,11 @@ def _cut_at_user_line(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     entries = list(itertools.takewhile(lambda entry: not _in_package(entry), excinfo.traceback))
     if all({"_pytest", "pluggy"} & set(Path(entry.path).parts) for entry in entries):
         return False
+    # pytest follows the chain of raw entries, so what is only left out of the list would come back.
+    last = excinfo.tb
+    for _ in entries[1:]:
+        last = last.tb_next or last
+    last.tb_next = None
     excinfo.traceback = type(excinfo.traceback)(entries)
     excinfo.value.__cause__ = None
     excinfo.value.__suppress_context__ = True

@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 import warnings
+from collections.abc import Hashable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from pytest_cnnaudit.cases import Box, Case
-from pytest_cnnaudit.engine import backends
+from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record import digest, file_digest
-from pytest_cnnaudit.results import picture_key
+
+if TYPE_CHECKING:
+    import keras
 
 
 def model(audited: keras.Model, path: Path | None) -> dict[str, Any]:
@@ -51,16 +54,36 @@ def _architecture(audited: keras.Model) -> str | None:
 
 def environment() -> dict[str, Any]:
     """Versions and the device."""
+    import keras
+
+    from pytest_cnnaudit.engine import backends
+
     backend = keras.config.backend()
     versions = {name: metadata.version(name) for name in ("pytest", "keras", "numpy", "scipy", "pytest-cnnaudit")}
     return {
         "python": platform.python_version(),
         **versions,
         "backend": backend,
-        "backend_version": metadata.version(backend),
+        # TensorFlow is also distributed under other names, which a look-up by name would miss.
+        "backend_version": str(sys.modules[backend].__version__),
         "device": backends.current().device(),
         "platform": platform.platform(),
     }
+
+
+def picture_key(case: Case) -> Hashable:
+    """What tells one picture from another: a file by path, time and size, a picture in memory by content."""
+    image = case.image
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image)
+        try:
+            status = path.stat()
+        except OSError:
+            return str(path.absolute())
+        return (str(path.absolute()), status.st_mtime_ns, status.st_size)
+    # As the model will see it: the same numbers mean another picture with another palette or orientation.
+    picture = open_picture(case)
+    return hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 
 def case_digest(case: Case) -> str:

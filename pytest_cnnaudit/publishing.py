@@ -29,7 +29,7 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
     parts, about = records.read_parts(folder)
     judged = [part for part in parts if part["findings"]]
     if not judged:
-        records.drop_parts(report)
+        records.drop_parts(folder)
         _remove_if_empty(report)
         return Published(0, ())
     foreign = records.foreign_files(report)
@@ -47,7 +47,7 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
     records.write_json(path, record)
     written = [path, *reports.render(record, judged, report)]
     records.write_manifest(report, written)
-    records.drop_parts(report)
+    records.drop_parts(folder)
     return Published(len(judged), tuple(_lines(record, report)))
 
 
@@ -57,7 +57,8 @@ def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str,
         name: {test for one in about for test in one.get(name, ())} for name in ("collected", "deselected", "skipped")
     }
     finished = {part["test"] for part in parts if part["state"] == "finished"}
-    return not tests["deselected"] and not tests["skipped"] and tests["collected"] <= finished
+    whole = not any(one.get("partial") for one in about)
+    return whole and not tests["deselected"] and not tests["skipped"] and tests["collected"] <= finished
 
 
 def _lines(record: Mapping[str, Any], report: Path) -> list[str]:

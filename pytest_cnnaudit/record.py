@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from pytest_cnnaudit.naming import page_name
 SCHEMA = 1
 MANIFEST = ".written-by-cnnaudit.json"
 PARTS = ".parts"
+A_DAY = 24 * 60 * 60
 
 Outcome: TypeAlias = Literal["passed", "failed", "inconclusive", "error"]
 
@@ -128,17 +130,23 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@dataclass(frozen=True)
+class Failure:
+    """One failure of a test: `crashed` otherwise than by an assertion, `recorded` by an audit already."""
+
+    text: str
+    crashed: bool = False
+    recorded: bool = False
+
+
 @dataclass
 class Course:
     """How a test went, as pytest reports it phase by phase."""
 
     failed: bool = False
     skipped: bool = False
-    crashed: bool = False
-    """It failed otherwise than by an assertion."""
-    recorded: bool = False
-    """The failure is an audit's own and on record already."""
-    failure: str | None = None
+    failures: list[Failure] = field(default_factory=list)
+    """The test's own, its teardown's, and those of its subtests."""
     waived: str | None = None
     """The reason of an `xfail`."""
     seconds: float = 0.0
@@ -185,17 +193,20 @@ class Recorder:
         """A test ends; a failure of its own becomes a finding too."""
         part = self._parts.pop(test)
         findings: list[Finding] = part["findings"]
-        if course.failure is not None and not course.recorded:
-            name, kind = ("error", "error") if course.crashed else ("assertion", "failed")
-            findings.append(Finding(test, name, cast(Outcome, kind), message=course.failure))
-        elif not findings and course.outcome == "passed":
+        # The error of a session's fixture reaches every test, but only one of them recorded it.
+        recorded = any(finding.outcome != "passed" for finding in findings)
+        for failure in course.failures:
+            if not (failure.recorded and recorded):
+                name, kind = ("error", "error") if failure.crashed else ("assertion", "failed")
+                findings.append(Finding(test, name, cast(Outcome, kind), message=failure.text))
+        if not findings and course.outcome == "passed":
             findings.append(Finding(test, "assertion", "passed", message="The test's own assertions hold."))
         if course.waived is not None:
             findings[:] = [replace(finding, waived=course.waived) for finding in findings]
         part.update(
             state="finished",
             outcome=course.outcome,
-            failure=course.failure,
+            failure="\n".join(failure.text for failure in course.failures) or None,
             seconds=course.seconds,
             waived=course.waived,
         )
@@ -327,6 +338,12 @@ def _manifest(report: Path) -> list[str]:
     return [name for name in files if isinstance(name, str)]
 
 
-def drop_parts(report: Path) -> None:
-    """Removes the parts of this run and of runs that were killed."""
-    shutil.rmtree(report / PARTS, ignore_errors=True)
+def drop_parts(folder: Path) -> None:
+    """Removes the parts of a run, and those of runs beside it that were killed more than a day ago."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for other in list(folder.parent.iterdir()):
+        # A younger one may be a run that still writes into the same report.
+        if time.time() - other.stat().st_mtime > A_DAY:
+            shutil.rmtree(other, ignore_errors=True)
+    if not any(folder.parent.iterdir()):
+        folder.parent.rmdir()

@@ -5,12 +5,9 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +17,7 @@ from pytest_cnnaudit.cases import Case, check_regions
 from pytest_cnnaudit.engine import Engine, Heatmaps, LayerStats, Predictions
 from pytest_cnnaudit.engine.heatmaps import Method, find_method
 from pytest_cnnaudit.preprocessing import Geometry
+from pytest_cnnaudit.provenance import picture_key
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -142,21 +140,6 @@ class Results:
         self._kept.move_to_end(key)
         while self._bytes > self.budget and len(self._kept) > 1:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
-
-
-def picture_key(case: Case) -> Hashable:
-    """What tells one picture from another: a file by path, time and size, a picture in memory by content."""
-    image = case.image
-    if isinstance(image, (str, os.PathLike)):
-        path = Path(image)
-        try:
-            status = path.stat()
-        except OSError:
-            return str(path.absolute())
-        return (str(path.absolute()), status.st_mtime_ns, status.st_size)
-    array = np.asarray(image)
-    mode = getattr(image, "mode", "")
-    return hashlib.sha256(f"{mode}{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
 
 
 def _size(value: Any) -> int:

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ("pytester",)
+
 
 @pytest.fixture(scope="session")
 def backend() -> str:

@@ -5,10 +5,11 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from pytest_cnnaudit.audit import exhibits
@@ -47,14 +48,17 @@ class Audit(Localisation, Inside, Predicting):
         """
         if not isinstance(name, str) or not name:
             raise TypeError(f"name must be a text that is not empty, not {name!r}")
-        measured = number(value, "value")
+        measured = number(value, f"value of {name!r}")
         limits = as_limits(("at least", at_least, "at_least", "at_least"), ("at most", at_most, "at_most", "at_most"))
         if chance is not None:
-            chance = number(chance, "chance")
-        items = [evidence] if isinstance(evidence, (str, Case, PathLike, Image.Image)) else list(evidence)
-        missed = [limit for limit in limits if not holds(measured, limit)]
-        decisive = (missed or list(limits))[0]
-        lines = [compared(measured, limit.value, limit.direction) for limit in limits]
+            chance = number(chance, f"chance of {name!r}")
+        if not isinstance(evidence, (Iterable, Case, PathLike, Image.Image)):
+            expected = "a sequence of texts, Cases, pictures or paths of pictures"
+            raise TypeError(f"evidence is {evidence!r}; {expected} is expected")
+        items = [evidence] if isinstance(evidence, (str, Case, PathLike, Image.Image, np.ndarray)) else list(evidence)
+        limits = tuple(sorted(limits, key=lambda limit: holds(measured, limit)))  # a missed one first
+        missed, decisive = not holds(measured, limits[0]), limits[0]
+        lines = [compared(measured, limit) for limit in limits]
         if chance is not None:
             lines.append(f"chance {chance:.4g}")
         return Finding(

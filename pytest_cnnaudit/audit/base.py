@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.judging import Judged, as_population, text
+from pytest_cnnaudit.audit.judging import Judged, text, where
 from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
 from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
 from pytest_cnnaudit.engine.heatmaps import Method
@@ -149,11 +149,6 @@ class Base:
     def _message(self, name: str, passed: bool, lines: Sequence[str]) -> str:
         return text(name, "passed" if passed else "failed", [*lines, "" if passed else self._page])
 
-    def _population(self, cases: Case | Sequence[Case]) -> list[Case]:
-        population = as_population(cases)
-        self._recorder.saw(population, case_digest)
-        return population
-
     def _explain(
         self, cases: Sequence[Case], target: Target, method: str | Method, layer: str | None
     ) -> tuple[Heatmaps, str]:
@@ -169,20 +164,22 @@ class Base:
             aim = "label" if all(labelled) else "label where given, else predicted" if any(labelled) else "predicted"
         elif isinstance(target, (str, int, np.integer)):
             each, aim = [target] * len(cases), str(target)
-        else:
+        elif isinstance(target, (Sequence, np.ndarray)):
             each, aim = list(target), "as given"
             if len(each) != len(cases):
                 raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
-        return [self._target(one, case) for one, case in zip(each, cases, strict=True)], aim
+        else:
+            raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
+        return [self._target(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
 
-    def _target(self, target: str | int, case: Case) -> int | None:
+    def _target(self, target: str | int, case: Case, index: int) -> int | None:
         if target == "predicted":
             return None
         if target != "label":
             return self.engine.class_index(target)
         if len(case.labels) != 1:
             problem = "has several labels: name the class as target=" if case.labels else "has no label"
-            raise ValueError(f"{case.where} {problem}")
+            raise ValueError(f"{where(case, index)} {problem}")
         return self.engine.class_index(case.labels[0])
 
     def _with_cases(
@@ -195,6 +192,7 @@ class Base:
         aim: str,
     ) -> Finding:
         """Adds what the heatmaps tell of a finding, and the worst cases as evidence."""
+        self._recorder.saw(judged.cases, case_digest)
         if maps is not None:
             finding = replace(finding, method=maps.method, layer=maps.layer)
         finding = replace(finding, target=aim)

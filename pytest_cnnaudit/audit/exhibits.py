@@ -28,12 +28,12 @@ def case_picture(case: Case, *, embed: bool) -> dict[str, Any]:
 
 
 def data_url(picture: Image.Image) -> str:
-    """A small picture as PNG, a large one as JPEG."""
-    small = max(picture.size) <= 200
+    """A picture as JPEG; a tiny one, of which each pixel is seen, as PNG."""
+    small = max(picture.size) <= 64
     picture = picture.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 85}))
+    picture.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

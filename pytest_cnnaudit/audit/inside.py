@@ -5,15 +5,17 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, as_cases, audited
-from pytest_cnnaudit.audit.judging import case_id, compared, listed, number
+from pytest_cnnaudit.audit.judging import as_population, case_id, compared, holds, listed, number
 from pytest_cnnaudit.engine import Layer, LayerStats
+from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
@@ -36,8 +38,8 @@ class Inside(Base):
         `"hoyer"`, or `"auto"`: the zero fraction where all layers are ReLU-like, else Hoyer's. A picture with
         the same sparsity in all layers has no trend and counts as 0. Judges one value of the population.
         """
-        limit = number(trend_at_least, "trend_at_least", -1, 1)
-        chosen = self._relu_like(layers, "sparsity")
+        limit = Threshold("mean trend", number(trend_at_least, "trend_at_least", -1, 1), "at_least")
+        chosen = self._relu_like(layers, "sparsity on: name the layers, with measure='hoyer'")
         if len(chosen) < 3:
             named = listed(layer.path for layer in chosen)
             raise ValueError(f"A trend over depth needs at least 3 layers; there are {len(chosen)}: {named}")
@@ -48,17 +50,19 @@ class Inside(Base):
         taus = np.where(trend.unscorable, 0.0, trend.taus)
         value, n = float(taus.mean()), len(taus)
         interval = metrics.mean_interval(taus, seed=self._settings.seed)
+        results = _picture_results(cases, taus, trend.unscorable, limit)
         flat = int(trend.unscorable.sum())
         page = metrics.page_trend(profiles)
         means = profiles.mean(axis=0)
-        passed = value >= limit and flat < n
+        passed = holds(value, limit) and flat < n
         first, last = chosen[0].path, chosen[-1].path
         lines = [
-            f"mean of Kendall's τ-b over {n} pictures {compared(value, limit, 'at_least')}, chance 0",
+            "no picture has a trend: the same sparsity in all layers" if flat == n else "",
+            f"mean of Kendall's τ-b over {n} pictures {compared(value, limit)}, chance 0",
             "" if interval is None else f"95 % bootstrap interval [{interval[0]:.3f}, {interval[1]:.3f}]",
             "" if page is None else f"Page's trend test p = {page:.2g} (reported, not judged)",
             f"{measure}: {means[0]:.3f} at the first layer {first!r}, {means[-1]:.3f} at the last {last!r}",
-            f"{flat} of {n} pictures have the same sparsity in all layers and count as 0" if flat else "",
+            f"{flat} of {n} pictures have the same sparsity in all layers and count as 0" if 0 < flat < n else "",
         ]
         rows = [
             {"layer": layer.path, "value": float(mean), "note": ""} for layer, mean in zip(chosen, means, strict=True)
@@ -74,16 +78,16 @@ class Inside(Base):
             "sparsity_rises",
             "passed" if passed else "failed",
             value=value,
-            threshold=limit,
+            threshold=limit.value,
             direction="at_least",
             chance=0.0,
             interval=interval,
             n=n,
-            passed=int(np.count_nonzero(taus >= limit)),
+            passed=sum(result.outcome == "passed" for result in results),
             unscorable=flat,
-            thresholds=(Threshold("mean trend", limit, "at_least"),),
+            thresholds=(limit,),
             message=self._message("sparsity_rises", passed, lines),
-            cases=_picture_results(cases, taus, trend.unscorable, limit),
+            cases=results,
             evidence=(chart,),
         )
 
@@ -96,23 +100,24 @@ class Inside(Base):
         A channel is dead where its maximum over all pictures and positions is ≤ 0 (ReLU-like layers), or
         where it is constant. `layers` default to the ReLU-like ones.
         """
-        limit = number(at_most, "at_most", 0, 1)
-        chosen = self._relu_like(layers, "dead filters")
+        limit = Threshold("dead channels in a layer", number(at_most, "at_most", 0, 1), "at_most")
+        chosen = self._relu_like(layers, "dead filters on: name the layers")
         stats = self._stats(cases, chosen)
         shares = {layer.path: stats[layer.path].dead_fraction for layer in chosen}
         worst = max(shares, key=lambda path: shares[path])
         value = shares[worst]
         n = len(stats[worst].sparsity_per_image)
+        # What fires in this share of pictures stays silent in n of them 5 % of the time.
+        rare = f"; a channel that fires in fewer than {1 - 0.05 ** (1 / n):.1%} of pictures may have been missed (95 %)"
         dead = {path: np.flatnonzero(stats[path].dead) for path in shares}
-        passed = value <= limit
-        above = [path for path, share in shares.items() if share > limit]
+        passed = holds(value, limit)
+        above = [path for path, share in shares.items() if not holds(share, limit)]
         share = f"{len(dead[worst])} of {stats[worst].dead.size}"
         lines = [
-            f"worst layer {worst!r}: {share} channels never fire, {compared(value, limit, 'at_most')}",
+            f"worst layer {worst!r}: {share} channels never fire, {compared(value, limit)}",
             f"layers above the limit: {listed(above)}" if above else "",
             f"dead channels there: {listed(map(str, dead[worst]))}" if above else "",
-            f"over {n} pictures"
-            + (f"; a firing rate below {3 / n:.1%} would have been missed (95 %)" if n < 300 else ""),
+            f"over {n} pictures" + (rare if n < 300 else ""),
         ]
         rows = [
             {"layer": path, "value": share, "note": f"{len(dead[path])} of {stats[path].dead.size} dead"}
@@ -129,26 +134,23 @@ class Inside(Base):
             "no_dead_filters",
             "passed" if passed else "failed",
             value=value,
-            threshold=limit,
+            threshold=limit.value,
             direction="at_most",
             n=n,
             passed=n if passed else 0,
             layer=worst,
-            thresholds=(Threshold("dead channels in a layer", limit, "at_most"),),
+            thresholds=(limit,),
             message=self._message("no_dead_filters", passed, lines),
             evidence=(chart,),
         )
 
     def _relu_like(self, layers: Sequence[str] | None, what: str) -> list[Layer]:
-        if isinstance(layers, str):
-            raise TypeError(f"layers must be a sequence of layer names, not the str {layers!r}")
+        if isinstance(layers, str) or not isinstance(layers, (Iterable, NoneType)):
+            raise TypeError(f"layers must be a sequence of layer names, not {layers!r}")
         if layers is None:
             chosen = [layer for layer in self.engine.layers if layer.is_relu_like]
             if not chosen:
-                raise ValueError(
-                    f"The model has no ReLU-like layer to judge {what} on: name the layers "
-                    "(for sparsity with measure='hoyer')"
-                )
+                raise ValueError(f"The model has no ReLU-like layer to judge {what}")
             return chosen
         wanted = {self.engine.layer(name).path for name in layers}
         if not wanted:
@@ -158,16 +160,20 @@ class Inside(Base):
     def _stats(self, cases: Any, layers: Sequence[Layer]) -> dict[str, LayerStats]:
         paths = [layer.path for layer in layers]
         images = as_cases(cases)
-        self._recorder.saw(images or (), case_digest)
+        if images is not None:
+            as_population(images)
         stats = dict(self._results.stats(cases if images is None else images, paths))
+        self._recorder.saw(images or (), case_digest)
         for path, one in stats.items():
             if not (np.isfinite(one.mean).all() and np.isfinite(one.max).all()):
-                raise ValueError(f"The activations of {path!r} hold NaN or infinity: nothing about them can be judged")
+                raise NonFiniteError(
+                    f"The activations of {path!r} hold NaN or infinity: nothing about them can be judged"
+                )
         return stats
 
 
 def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:
-    if measure not in {"auto", "zero_fraction", "hoyer"}:
+    if measure not in ("auto", "zero_fraction", "hoyer"):
         raise ValueError(f"measure is {measure!r}; known: 'auto', 'zero_fraction', 'hoyer'")
     if measure == "auto":
         return "zero_fraction" if all(layer.is_relu_like for layer in layers) else "hoyer"
@@ -183,13 +189,13 @@ def _sparsity(stats: LayerStats, measure: str) -> Any:
     return stats.sparsity_per_image if measure == "zero_fraction" else stats.hoyer_per_image
 
 
-def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: float) -> tuple[CaseResult, ...]:
+def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -> tuple[CaseResult, ...]:
     known = as_cases(cases)
     return tuple(
         CaseResult(
             f"picture {index}" if known is None else case_id(known[index], index),
             float(tau),
-            "unscorable" if flat else "passed" if tau >= limit else "failed",
+            "unscorable" if flat else "passed" if holds(float(tau), limit) else "failed",
             "the same sparsity in all layers" if flat else "",
         )
         for index, (tau, flat) in enumerate(zip(taus, unscorable, strict=True))

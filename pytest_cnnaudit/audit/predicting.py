@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import Judged, Score
+from pytest_cnnaudit.audit.judging import Judged, Score, as_population, where
 from pytest_cnnaudit.cases import Case, check_labels
 from pytest_cnnaudit.record import Finding, Threshold
 
@@ -29,25 +29,26 @@ class Predicting(Base):
         min_n: int | None = None,
     ) -> Finding:
         """The label is among the `top` most probable classes; of several labels, one is enough."""
-        population = self._population(cases)
+        population = as_population(cases)
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top < self.engine.num_classes:
             raise ValueError(f"top is {top!r}; give 1 to {self.engine.num_classes - 1}, the number of classes less one")
         check_labels(population, self.engine.class_names)
+        for index, case in enumerate(population):
+            if not case.labels:
+                raise ValueError(f"{where(case, index)} has no label: give the Case one")
         predicted = self._results.predictions(population)
         order = np.argsort(-predicted.logits, axis=1, kind="stable")[:, :top]
         scores = []
         for case, best in zip(population, order, strict=True):
-            if not case.labels:
-                raise ValueError(f"{case.where} has no label: give the Case one")
             hit = any(self.engine.class_index(label) in best for label in case.labels)
-            note = "" if hit else f"predicted {predicted.name(int(best[0]))}"
+            labels = " or ".join(str(label) for label in case.labels)
+            note = "" if hit else f"labelled {labels}, predicted {predicted.name(int(best[0]))}"
             scores.append(Score(float(hit), top / self.engine.num_classes, note=note))
         limits = (Threshold("label among the top " + str(top), 1.0, "at_least"),)
         judged = Judged(
             "predicts",
             population,
             scores,
-            lambda score: score.value == 1.0,
             limits,
             isinstance(cases, Case),
             "accuracy",

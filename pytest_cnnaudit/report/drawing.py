@@ -46,10 +46,10 @@ class Span:
 
 @dataclass(frozen=True)
 class NumberLine:
-    """A value between its threshold, chance level and interval; `zone` is where it would pass."""
+    """A value between its limits, chance level and interval; `zone` is where it would pass."""
 
     value: Mark
-    threshold: Mark | None
+    limits: tuple[Mark, ...]
     chance: Mark | None
     interval: Span | None
     zone: Span | None
@@ -101,56 +101,59 @@ class Scale:
             Mark(self.at(tick), words.percent(tick) if share else f"{tick:.6g}".replace("-", "−"))
             for tick in self.ticks
         )
-        return tuple(mark for mark in marks if all(abs(mark.x - x) > 8 for x in taken))
+        return tuple(mark for mark in marks if all(abs(mark.x - x) > 11 for x in taken))
 
-    def chance_mark(self, chance: float | None) -> Mark | None:
+    def chance_mark(self, chance: float | None, *, share: bool = False) -> Mark | None:
         """Give the labelled chance level."""
-        return None if chance is None else Mark(self.at(chance), f"chance {words.show(chance)}")
+        return None if chance is None else Mark(self.at(chance), f"chance {words.show(chance, share=share)}")
 
 
 def number_line(
     value: object,
+    limits: Sequence[words.Limit] = (),
     *,
-    threshold: object = None,
-    direction: object = None,
     chance: object = None,
     interval: Sequence[object] | None = None,
     passes: bool = False,
     share: bool = False,
 ) -> NumberLine | None:
     """Lay out a value with what it is judged by, a `share` in per cent; None where there is no value."""
-    figure, bound, luck = (words.number(item) for item in (value, threshold, chance))
+    figure, luck = words.number(value), words.number(chance)
     if figure is None:
         return None
     low, high = map(words.number, interval or (None, None))
-    scale = Scale.around([figure, bound, luck, low, high])
-    measured = Mark(scale.at(figure), words.show(figure, bound, share=share))
-    asked = zone = None
-    if bound is not None:
-        asked = Mark(scale.at(bound), words.requirement(direction, bound, figure, share=share))
-        zone = scale.span(scale.low, bound) if direction == "at_most" else scale.span(bound, scale.high)
-    guess = scale.chance_mark(luck)
-    texts = [f"measured {measured.text}", *(mark.text for mark in (asked, guess) if mark)]
+    scale = Scale.around([figure, luck, low, high, *(limit.value for limit in limits)])
+    measured = Mark(scale.at(figure), words.show(figure, words.nearest(limits, figure), share=share))
+    asked = tuple(Mark(scale.at(limit.value), limit.text(figure, share=share)) for limit in limits)
+    guess = scale.chance_mark(luck, share=share)
+    texts = [f"measured {measured.text}", *(mark.text for mark in (*asked, guess) if mark)]
     return NumberLine(
         value=measured,
-        threshold=asked,
+        limits=asked,
         chance=guess,
         interval=None if low is None or high is None else scale.span(low, high),
-        zone=zone,
-        ticks=scale.tick_marks((asked, guess), share=share),
+        zone=_zone(scale, limits),
+        ticks=scale.tick_marks((*asked, guess), share=share),
         passes=passes,
         description=", ".join(texts),
     )
 
 
+def _zone(scale: Scale, limits: Sequence[words.Limit]) -> Span | None:
+    """Give where a value keeps to all limits; None where there are none or nothing could."""
+    low = max((limit.value for limit in limits if limit.direction != "at_most"), default=scale.low)
+    high = min((limit.value for limit in limits if limit.direction == "at_most"), default=scale.high)
+    return scale.span(low, high) if limits and low <= high else None
+
+
 def finding_line(finding: Mapping[str, Any]) -> NumberLine | None:
-    """Lay out a finding's value; chance is left out where the value counts cases, whose chance it is not."""
+    """Lay out a finding's value; chance is left out where it is that of single pictures, not of their share."""
     share = words.judges_cases(finding)
+    own_chance = not share or words.explanation(finding).yes_no
     return number_line(
         finding.get("value"),
-        threshold=finding.get("threshold"),
-        direction=finding.get("direction"),
-        chance=None if share else finding.get("chance"),
+        words.limits(finding),
+        chance=finding.get("chance") if own_chance else None,
         interval=finding.get("interval"),
         passes=finding.get("outcome") == "passed",
         share=share,
@@ -158,20 +161,15 @@ def finding_line(finding: Mapping[str, Any]) -> NumberLine | None:
 
 
 def case_line(finding: Mapping[str, Any], case: Mapping[str, Any]) -> NumberLine | None:
-    """Lay out one case's value against the threshold for a single case."""
-    bound = _case_threshold(finding)
+    """Lay out one picture's value; None where it only says yes or no."""
+    if words.explanation(finding).yes_no:
+        return None
     return number_line(
         case.get("value"),
-        threshold=bound.get("value"),
-        direction=bound.get("direction"),
+        words.case_limits(finding, case.get("chance")),
         chance=case.get("chance"),
         passes=case.get("outcome") == "passed",
     )
-
-
-def _case_threshold(finding: Mapping[str, Any]) -> Mapping[str, Any]:
-    thresholds = finding.get("thresholds") or ()
-    return next((item for item in thresholds if item.get("name") in ("at_least", "at_most")), {})
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ class Histogram:
     """How the cases' values spread around the threshold."""
 
     columns: tuple[Column, ...]
-    threshold: Mark | None
+    limits: tuple[Mark, ...]
     chance: Mark | None
     ticks: tuple[Mark, ...]
     tallest: int
@@ -204,15 +202,13 @@ def histogram(finding: Mapping[str, Any]) -> Histogram | None:
     ]
     if len(scored) < 5 or {value for value, _ in scored} <= {0.0, 1.0}:
         return None
-    bound = _case_threshold(finding)
-    level, chance = words.number(bound.get("value")), words.number(finding.get("chance"))
-    scale = Scale.around([*(value for value, _ in scored), level])
+    chance = words.number(finding.get("chance"))
+    limits = words.case_limits(finding, None)
+    scale = Scale.around([*(value for value, _ in scored), *(limit.value for limit in limits)])
     columns, tallest = _columns(scored, scale)
-    threshold = None
-    if level is not None:
-        threshold = Mark(scale.at(level), words.requirement(bound.get("direction"), level))
+    asked = tuple(Mark(scale.at(limit.value), limit.text()) for limit in limits)
     guess = scale.chance_mark(chance)
-    return Histogram(columns, threshold, guess, scale.tick_marks((threshold, guess)), tallest)
+    return Histogram(columns, asked, guess, scale.tick_marks((*asked, guess)), tallest)
 
 
 def _columns(scored: Sequence[tuple[float, bool]], scale: Scale) -> tuple[tuple[Column, ...], int]:

@@ -43,12 +43,11 @@ def summary(verdict: words.Verdict, rows: Sequence[Row], identity: Sequence[str]
 
 def _row(row: Row) -> str:
     finding = row.finding
-    value, threshold = finding.get("value"), finding.get("threshold")
-    share = words.judges_cases(finding)
-    measured = words.show(value, threshold, share=share)
+    share, value, limits = words.judges_cases(finding), finding.get("value"), words.limits(finding)
+    measured = words.show(value, words.nearest(limits, value), share=share)
     if share:
         measured += f" ({finding.get('passed')} of {finding.get('n')})"
-    asked = words.requirement(finding.get("direction"), threshold, value, share=share) or "–"
+    asked = " and ".join(limit.text(value, share=share) for limit in limits) or "–"
     cells = (
         f"{ICONS[row.outcome]} {row.outcome}",
         _plain(row.explanation.title),

@@ -85,13 +85,16 @@ class Row:
         """What a reader may want to look up: names with values."""
         finding = self.finding
         n, passed, unscorable = (int(finding.get(key) or 0) for key in ("n", "passed", "unscorable"))
-        confidence = words.number(finding.get("confidence"))
+        confidence, mean = words.number(finding.get("confidence")), words.number(finding.get("mean"))
+        target = _text(finding.get("target"))
+        pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
-            ("Pictures", f"{passed} of {n} pass" if words.judges_cases(finding) else str(n or "")),
+            ("Pictures", pictures),
+            ("Mean", "" if mean is None or self.explanation.yes_no else words.show(mean)),
             ("Not scorable", str(unscorable or "")),
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
             ("Confidence", words.percent(confidence) if confidence is not None else ""),
-            ("Explained class", TARGETS.get(str(finding.get("target")), str(finding.get("target") or ""))),
+            ("Explained class", TARGETS.get(target, target) if finding.get("method") else ""),
             ("Method", str(finding.get("method") or "")),
             ("Layer", str(finding.get("layer") or "")),
             ("Time", _seconds(finding.get("seconds"))),
@@ -234,13 +237,13 @@ def _predictions(case: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str
 
 def _excess(finding: Mapping[str, Any], case: Mapping[str, Any]) -> str:
     """Say how far above chance a case is, where the finding asks for that."""
-    asked = next((t for t in finding.get("thresholds") or () if t.get("name") == "excess_at_least"), None)
+    asked = next((item for item in finding.get("thresholds") or () if words.is_excess(item)), None)
     value, chance = words.number(case.get("value")), words.number(case.get("chance"))
     if asked is None or value is None or chance is None or chance >= 1:
         return ""
     excess = (value - chance) / (1 - chance)
-    bound = asked.get("value")
-    return f"{words.show(excess, bound)} ({words.requirement('at_least', bound, excess)})"
+    limit = words.Limit(float(asked["value"]), "at_least")
+    return f"{words.show(excess, limit.value)} ({limit.text(excess)})"
 
 
 def facts(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -17,12 +17,16 @@ LISTED = ("failed", "error", "inconclusive", "waived", "passed")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs."""
+    """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs.
+
+    `yes_no` says that a single picture's value is only 1 or 0.
+    """
 
     title: str
     quantity: str
     measured: str
-    reading: str
+    reading: str = ""
+    yes_no: bool = False
 
 
 EXPLANATIONS = {
@@ -49,6 +53,7 @@ EXPLANATIONS = {
         "share of pictures classified as labelled",
         "The label of each picture is compared with the class that the model gives the highest score.",
         "This audit says how often the model is right, not why: it can be right for a wrong reason.",
+        yes_no=True,
     ),
     "sparsity_rises": Explanation(
         "Activations get sparser with depth",
@@ -62,12 +67,16 @@ EXPLANATIONS = {
     ),
     "no_dead_filters": Explanation(
         "Filters are alive",
-        "share of filters that never fire",
-        "A filter that stays silent on every picture adds cost and carries nothing. This audit counts the "
-        "filters without a single positive response on these pictures.",
+        "share of filters that never fire, in the worst layer",
+        "A filter that stays silent on every picture adds cost and carries nothing. This audit counts "
+        "in each layer the filters without a single positive response on these pictures.",
         "Many dead filters point to a learning rate that was too high, a bad initialisation or a layer that "
         "is too wide. A rare filter may only need more pictures to show itself.",
     ),
+    "assertion": Explanation(
+        "The test's own assertions", "measured value", "What this test asserts beside its audits."
+    ),
+    "error": Explanation("The test itself", "measured value", "The test ended otherwise than by an audit's verdict."),
 }
 
 CAVEAT = (
@@ -81,7 +90,7 @@ def explanation(finding: Mapping[str, Any]) -> Explanation:
     """Give the texts for a finding; a figure of the suite's own gets its name and a general text."""
     name = str(finding.get("name") or "audit")
     return EXPLANATIONS.get(name) or Explanation(
-        name, "measured value", "A figure that this suite measures and judges itself.", ""
+        name, "measured value", "A figure that this suite measures and judges itself."
     )
 
 
@@ -129,16 +138,60 @@ def outcome(finding: Mapping[str, Any]) -> str:
 def judges_cases(finding: Mapping[str, Any]) -> bool:
     """Tell whether the finding's value is the share of cases that pass, not the measured quantity itself."""
     value, n = number(finding.get("value")), int(finding.get("n") or 0)
-    if value is None or n < 2 or finding.get("mostly") is None:
+    if value is None or n < 1 or finding.get("mostly") is None:
         return False
     return math.isclose(value, int(finding.get("passed") or 0) / n, abs_tol=1e-6)
 
 
-def requirement(direction: object, threshold: object, beside: object = None, *, share: bool = False) -> str:
-    """Write a threshold with its direction: `at least 0.50`."""
-    if number(threshold) is None:
-        return ""
-    return f"{'at most' if direction == 'at_most' else 'at least'} {show(threshold, beside, share=share)}"
+@dataclass(frozen=True)
+class Limit:
+    """What a value is held against; `why` says where it comes from, if not from the suite itself."""
+
+    value: float
+    direction: str
+    why: str = ""
+
+    def text(self, beside: object = None, *, share: bool = False) -> str:
+        """Write it: `at least 0.50`."""
+        asked = "at most" if self.direction == "at_most" else "at least"
+        return f"{asked} {show(self.value, beside, share=share)}"
+
+
+def limits(finding: Mapping[str, Any]) -> tuple[Limit, ...]:
+    """Give what the finding's value is held against."""
+    if not judges_cases(finding):
+        own = case_limits(finding, finding.get("chance"))
+        if own:
+            return own
+    threshold = number(finding.get("threshold"))
+    return () if threshold is None else (Limit(threshold, str(finding.get("direction"))),)
+
+
+def case_limits(finding: Mapping[str, Any], chance: object) -> tuple[Limit, ...]:
+    """Give what a single value is held against.
+
+    An excess over chance is turned into the value it demands, and stands alone where that is the stricter one.
+    """
+    plain: list[Limit] = []
+    demanded: Limit | None = None
+    guess = number(chance)
+    for item in finding.get("thresholds") or ():
+        value = number(item.get("value"))
+        if value is None:
+            continue
+        if not is_excess(item):
+            plain.append(Limit(value, str(item.get("direction"))))
+        elif guess is not None:
+            why = f"{show(value)} of the way from chance, {show(guess)}, to 1"
+            demanded = Limit(guess + value * (1 - guess), "at_least", why)
+    if demanded is None or any(one.direction == "at_least" and one.value >= demanded.value for one in plain):
+        return tuple(plain)
+    return (*(one for one in plain if one.direction == "at_most"), demanded)
+
+
+def is_excess(item: Mapping[str, Any]) -> bool:
+    """Tell whether a threshold is held against the excess over chance, not against the value."""
+    return str(item.get("name")).startswith("excess")
 
 
 def first_line(text: object) -> str:
@@ -152,11 +205,31 @@ def sentence(finding: Mapping[str, Any]) -> str:
         return first_line(finding.get("message")) or "This audit gave no number."
     if judges_cases(finding):
         return _about_cases(finding)
-    value, threshold, chance = (finding.get(key) for key in ("value", "threshold", "chance"))
-    text = f"The {explanation(finding).quantity} is {show(value, threshold)}"
-    asked = requirement(finding.get("direction"), threshold, value)
-    text += f"; {asked} is asked for." if asked else "."
-    return text + (f" Chance is {show(chance)}." if number(chance) is not None else "")
+    if explanation(finding).yes_no:
+        return _about_one(finding)
+    value, asked = finding.get("value"), limits(finding)
+    text = f"The {explanation(finding).quantity} is {show(value, nearest(asked, value))}"
+    if asked:
+        verb = "is" if len(asked) == 1 else "are"
+        text += f"; {' and '.join(one.text(value) for one in asked)} {verb} asked for"
+    why = "".join(f", {one.why}" for one in asked if one.why)
+    chance = "" if why or number(finding.get("chance")) is None else f" Chance is {show(finding['chance'])}."
+    return f"{text}{why}.{chance}"
+
+
+def nearest(asked: Sequence[Limit], value: object) -> float | None:
+    """Give the limit nearest to a value, from which the value must stay distinguishable in print."""
+    figure = number(value)
+    if figure is None:
+        return None
+    return min((one.value for one in asked), key=lambda limit: abs(limit - figure), default=None)
+
+
+def _about_one(finding: Mapping[str, Any]) -> str:
+    if finding.get("outcome") == "passed":
+        return "The picture passes."
+    note = next((str(case["note"]) for case in finding.get("cases") or () if case.get("note")), "")
+    return f"The picture does not pass{f': {note}' if note else ''}."
 
 
 def _about_cases(finding: Mapping[str, Any]) -> str:
@@ -178,18 +251,21 @@ def axis(finding: Mapping[str, Any]) -> str:
 
 
 def case_rule(finding: Mapping[str, Any]) -> str:
-    """Say when a single case passes, from the finding's thresholds; empty where none are recorded."""
-    parts = [_rule(item, explanation(finding).quantity) for item in finding.get("thresholds") or ()]
-    return " and ".join(part for part in parts if part)
+    """Say when a single picture passes; empty where no thresholds are recorded."""
+    yes_no = explanation(finding).yes_no
+    return " and ".join(
+        _rule(item, yes_no) for item in finding.get("thresholds") or () if number(item.get("value")) is not None
+    )
 
 
-def _rule(item: Mapping[str, Any], quantity: str) -> str:
-    asked = requirement(item.get("direction"), item.get("value"))
-    if not asked:
-        return ""
-    if item.get("name") == "excess_at_least":
+def _rule(item: Mapping[str, Any], yes_no: bool) -> str:
+    name = str(item.get("name")).replace("_", " ")
+    if yes_no:
+        return name
+    asked = Limit(float(item["value"]), str(item.get("direction"))).text()
+    if is_excess(item):
         return f"{asked} of the way from chance to 1"
-    return f"{quantity} {asked}"
+    return asked if asked.startswith(name) else f"{name} {asked}"
 
 
 @dataclass(frozen=True)

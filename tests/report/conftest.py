@@ -63,13 +63,14 @@ def make_finding(**changes: Any) -> Json:
         "layer": "backbone/conv5",
         "seconds": 0.25,
         "target": "label",
-        "mostly": 1.0,
+        "mean": None,
+        "mostly": None,
         "confidence": None,
         "message": "mass inside 0.12, at least 0.5 asked\n  chance 0.24",
         "waived": None,
         "thresholds": [
-            {"name": "at_least", "value": 0.5, "direction": "at_least"},
-            {"name": "excess_at_least", "value": 0.2, "direction": "at_least"},
+            {"name": "mass inside", "value": 0.5, "direction": "at_least"},
+            {"name": "excess", "value": 0.2, "direction": "at_least"},
         ],
         "cases": [{"id": "cat.png", "value": 0.12, "outcome": "failed", "note": ""}],
         "evidence": [make_case()],
@@ -160,9 +161,7 @@ def make_every_kind() -> list[Json]:
         "kind": "layers",
         "title": "Activation sparsity over depth",
         "unit": "zero fraction",
-        "rows": [
-            {"layer": f"block{i}/relu", "value": value, "note": ""} for i, value in enumerate([0.6, 0.4, 0.2])
-        ],
+        "rows": [{"layer": f"block{i}/relu", "value": value, "note": ""} for i, value in enumerate([0.6, 0.4, 0.2])],
     }
     return [
         make_part(make_finding(test=test("single")), failure="AuditFailure: mass inside 0.12"),
@@ -175,9 +174,10 @@ def make_every_kind() -> list[Json]:
                 value=-1.0,
                 chance=0.0,
                 n=96,
-                mostly=None,
                 method=None,
                 layer=None,
+                target=None,
+                thresholds=[{"name": "mean trend", "value": 0.5, "direction": "at_least"}],
                 cases=[],
                 evidence=[layers],
             )
@@ -191,10 +191,10 @@ def make_every_kind() -> list[Json]:
                 threshold=20.0,
                 direction="at_most",
                 chance=None,
-                mostly=None,
                 method=None,
-                n=0,
-                thresholds=[],
+                layer=None,
+                target=None,
+                thresholds=[{"name": "at most", "value": 20.0, "direction": "at_most"}],
                 cases=[],
                 evidence=[
                     {"kind": "text", "title": "Log", "text": "warm 12.5 ms"},
@@ -207,9 +207,7 @@ def make_every_kind() -> list[Json]:
             )
         ),
         make_part(
-            make_finding(
-                test=test("known"), outcome="failed", waived="known until the next data set", evidence=[]
-            )
+            make_finding(test=test("known"), outcome="failed", waived="known until the next data set", evidence=[])
         ),
         make_part(
             make_finding(
@@ -230,9 +228,22 @@ def make_every_kind() -> list[Json]:
                 threshold=0.1,
                 direction="at_most",
                 chance=None,
-                mostly=None,
                 n=96,
+                thresholds=[{"name": "dead channels in a layer", "value": 0.1, "direction": "at_most"}],
                 evidence=[],
+            )
+        ),
+        make_part(
+            make_finding(
+                test=test(f"long[{'x' * 150}]"),
+                message="y" * 200,
+                layer="z" * 80,
+                cases=[{"id": "w" * 90, "value": 0.12, "outcome": "failed", "note": "v" * 90}] * 2,
+                evidence=[
+                    make_case(
+                        id="w" * 90, note="v" * 90, label="u" * 60, predictions=[{"name": "u" * 60, "probability": 0.5}]
+                    )
+                ],
             )
         ),
         make_part(test=test("lost"), state="running"),

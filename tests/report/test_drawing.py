@@ -1,14 +1,15 @@
 import pytest
 
 from pytest_cnnaudit.report import drawing
+from pytest_cnnaudit.report.words import Limit
+
+AT_LEAST_HALF = [Limit(0.5, "at_least")]
 
 
 def test_positions_on_a_line_from_0_to_1():
-    line = drawing.number_line(
-        0.25, threshold=0.5, direction="at_least", chance=0.1, interval=[0.2, 0.3], passes=False
-    )
+    line = drawing.number_line(0.25, AT_LEAST_HALF, chance=0.1, interval=[0.2, 0.3])
     assert line.value == drawing.Mark(25.5, "0.25")
-    assert line.threshold == drawing.Mark(50.0, "at least 0.50")
+    assert line.limits == (drawing.Mark(50.0, "at least 0.50"),)
     assert line.chance == drawing.Mark(10.8, "chance 0.10")
     assert line.interval == drawing.Span(20.6, 9.8)
     assert line.zone == drawing.Span(50.0, 49.0)
@@ -16,12 +17,28 @@ def test_positions_on_a_line_from_0_to_1():
 
 
 def test_at_most_passes_on_the_left():
-    line = drawing.number_line(0.9, threshold=0.1, direction="at_most")
+    line = drawing.number_line(0.9, [Limit(0.1, "at_most")])
     assert line.zone == drawing.Span(1.0, 9.8)
 
 
+def test_two_limits_leave_the_zone_between_them():
+    line = drawing.number_line(0.9, [Limit(0.25, "at_least"), Limit(0.5, "at_most")])
+    assert line.zone == drawing.Span(25.5, 24.5)
+    assert line.description == "measured 0.90, at least 0.25, at most 0.50"
+
+
+def test_chance_of_single_pictures_is_not_drawn_on_their_share(population):
+    assert drawing.finding_line(population()).chance is None
+    assert drawing.finding_line(population() | {"name": "predicts"}).chance.text == "chance 24\u00a0%"
+
+
+def test_a_yes_or_no_has_no_line(finding, case):
+    assert drawing.case_line(finding(), case()).value.text == "0.12"
+    assert drawing.case_line(finding(name="predicts"), case()) is None
+
+
 def test_ticks_that_another_mark_would_strike_through_are_left_out():
-    line = drawing.number_line(0.9, threshold=0.5, direction="at_least")
+    line = drawing.number_line(0.9, AT_LEAST_HALF)
     assert [tick.text for tick in line.ticks] == ["0", "0.25", "0.75", "1"]
 
 
@@ -41,7 +58,7 @@ def test_scales_have_natural_ends(numbers, low, high):
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_no_number_no_line(value):
-    assert drawing.number_line(value, threshold=0.5) is None
+    assert drawing.number_line(value, AT_LEAST_HALF) is None
 
 
 def test_histogram_counts_failed_and_passed_cases(population):
@@ -50,7 +67,7 @@ def test_histogram_counts_failed_and_passed_cases(population):
     assert [i for i, column in enumerate(drawn.columns) if column.failed] == [1, 2, 4, 6, 8, 10, 11]
     assert [i for i, column in enumerate(drawn.columns) if column.passed] == [13, 15, 17]
     assert drawn.tallest == 1
-    assert drawn.threshold.text == "at least 0.50"
+    assert [mark.text for mark in drawn.limits] == ["at least 0.50"]
 
 
 def test_histogram_needs_five_values_that_say_more_than_yes_or_no(population, finding):

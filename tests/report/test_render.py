@@ -65,7 +65,7 @@ def test_input_is_not_changed(tmp_path, record, every_kind):
 def test_pages_show_verdict_numbers_and_links(tmp_path, record, every_kind):
     render(record(every_kind), every_kind, tmp_path)
     index = (tmp_path / "index.html").read_text("utf-8")
-    assert "Blocked: 4 of 9 audits failed, 2 could not be carried out" in index
+    assert "Blocked: 5 of 10 audits failed, 2 could not be carried out" in index
     assert "known until the next data set (outcome: failed)" in index
     assert "Incomplete run" not in index
     for target in re.findall(r'href="(tests/[^"#]+)#finding-1"', index):
@@ -106,9 +106,7 @@ def test_hostile_names_stay_text(tmp_path, record, part, finding, case):
     parts = [part(hostile, failure=HOSTILE)]
     run = record(parts, environment={HOSTILE: HOSTILE}, model={"name": HOSTILE})
     render(run, parts, tmp_path)
-    harmless = [
-        part(finding(evidence=[case(note="x")], cases=[cases[0] | {"outcome": "failed"}] * 2), failure="x")
-    ]
+    harmless = [part(finding(evidence=[case(note="x")], cases=[cases[0] | {"outcome": "failed"}] * 2), failure="x")]
     render(record(harmless, environment={"a": "b"}, model={"name": "x"}), harmless, tmp_path / "harmless")
     for page in pages(tmp_path):
         elements = Elements(page.read_text("utf-8"))

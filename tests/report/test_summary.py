@@ -50,6 +50,6 @@ def test_no_run_comes_near_githubs_limit(tmp_path, record, part, finding):
 
 
 def test_numbers_that_are_none_or_nan_are_dashes(tmp_path, record, part, finding):
-    text = summary_of(tmp_path, record, [part(finding(value=float("nan"), threshold=None, message=""))])
+    text = summary_of(tmp_path, record, [part(finding(value=float("nan"), threshold=None, thresholds=[], message=""))])
     assert "| – | – |" in text
     assert "nan" not in text.lower()

@@ -36,15 +36,42 @@ def test_a_population_is_told_in_pictures(population):
 
 def test_unscorable_pictures_are_named(population):
     text = words.sentence(population(10, 3) | {"unscorable": 1, "mostly": 1.0, "confidence": None})
-    assert text == (
-        "3 of 10 pictures pass (30\u00a0%); all must. 1 could not be scored and counts as not passed."
-    )
+    assert text == ("3 of 10 pictures pass (30\u00a0%); all must. 1 could not be scored and counts as not passed.")
 
 
 def test_a_single_picture_is_told_in_its_measure(finding):
     assert words.sentence(finding()) == (
         "The share of the heatmap inside the marked region is 0.12; at least 0.50 is asked for. Chance is 0.24."
     )
+
+
+def test_an_excess_over_chance_is_the_limit_where_it_is_stricter(finding):
+    hidden = finding(value=0.55, chance=0.5)
+    assert words.limits(hidden) == (words.Limit(0.6, "at_least", "0.20 of the way from chance, 0.50, to 1"),)
+    assert words.sentence(hidden) == (
+        "The share of the heatmap inside the marked region is 0.55; at least 0.60 is asked for, "
+        "0.20 of the way from chance, 0.50, to 1."
+    )
+    assert words.limits(finding(chance=0.24)) == (words.Limit(0.5, "at_least"),)
+
+
+def test_a_range_has_two_limits(finding):
+    thresholds = [
+        {"name": "at least", "value": 2, "direction": "at_least"},
+        {"name": "at most", "value": 5, "direction": "at_most"},
+    ]
+    text = words.sentence(finding(name="depth", value=7, threshold=5, chance=None, thresholds=thresholds))
+    assert text == "The measured value is 7; at least 2 and at most 5 are asked for."
+
+
+def test_a_population_is_held_against_the_share_asked_for(population):
+    assert words.limits(population()) == (words.Limit(0.9, "at_least"),)
+    assert words.case_rule(population()) == "mass inside at least 0.50 and at least 0.20 of the way from chance to 1"
+
+
+def test_a_yes_or_no_is_told_in_words(finding):
+    cases = [{"id": "cat.png", "value": 0.0, "outcome": "failed", "note": "predicted dog"}]
+    assert words.sentence(finding(name="predicts", cases=cases)) == "The picture does not pass: predicted dog."
 
 
 def test_a_mean_over_many_pictures_is_not_taken_for_a_pass_rate(finding):
@@ -91,9 +118,7 @@ def test_outcomes(finding, outcome, waived, shown):
     ],
 )
 def test_verdict_fails_closed(finding, verdict, complete, outcomes, tone, headline):
-    told = words.verdict(
-        {"verdict": verdict, "complete": complete}, [finding(outcome=outcome) for outcome in outcomes]
-    )
+    told = words.verdict({"verdict": verdict, "complete": complete}, [finding(outcome=outcome) for outcome in outcomes])
     assert (told.tone, told.headline) == (tone, headline)
 
 

@@ -1,0 +1,71 @@
+"""An `Audit` as the fixture makes it, without pytest in between, and what it wrote."""
+
+import json
+
+import pytest
+from colours import CLASSES, colour_model
+from hypothesis import settings
+
+from pytest_cnnaudit import Engine
+from pytest_cnnaudit.audit import Audit, Settings
+from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record import Recorder
+from pytest_cnnaudit.results import Results
+
+TEST = "tests/test_gate.py::test_looks"
+
+settings.register_profile("cnnaudit", deadline=None)
+settings.load_profile("cnnaudit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_the_requested_backend(backend):
+    return backend
+
+
+@pytest.fixture(scope="session")
+def results():
+    """Shared by all tests, as in a session: an audit must not depend on what was computed before."""
+    return Results(Engine(colour_model(), class_names=CLASSES))
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    recorder = Recorder(tmp_path / "cnnaudit-report", "run")
+    recorder.start(TEST)
+    return recorder
+
+
+@pytest.fixture
+def audit_of(recorder):
+    """An audit of a model (or of shared results) with class names and settings of its own."""
+
+    def make(model, class_names=CLASSES, preprocessing=None, **options):
+        shared = model
+        if not isinstance(model, Results):
+            shared = Results(Engine(model, class_names=class_names, preprocessing=preprocessing))
+        return Audit(TEST, recorder, lambda: shared, Settings(**options))
+
+    return make
+
+
+@pytest.fixture
+def audit(audit_of, results):
+    return audit_of(results)
+
+
+@pytest.fixture
+def recorded(recorder):
+    """The findings on disk, as JSON, without waiting for the test's end."""
+
+    def read():
+        part = json.loads((recorder.folder / f"{page_name(TEST)}.json").read_text(encoding="utf-8"))
+        assert part["test"] == TEST
+        return part["findings"]
+
+    return read
+
+
+@pytest.fixture
+def page(recorder):
+    return str(recorder.page(TEST))

@@ -1,0 +1,131 @@
+"""`assert_predicts`: the label among the most probable classes."""
+
+import numpy as np
+import pytest
+from colours import colour_model, message_of, picture, refused
+
+from pytest_cnnaudit import Box, Case
+
+
+def coloured(label, red=0, green=0, blue=0, id=None):  # noqa: A002 - the name of Case's own argument
+    """The model ranks the classes by how much of each colour there is."""
+    return Case(picture(red, green, blue), label=label, id=id)
+
+
+def test_a_passing_case_gives_all_its_numbers(audit):
+    finding = audit.assert_predicts(coloured("red", red=3, green=2, blue=1, id="cat"))
+    assert (finding.name, finding.outcome, finding.value) == ("predicts", "passed", 1.0)
+    assert (finding.threshold, finding.direction, finding.chance) == (1.0, "at_least", pytest.approx(1 / 3))
+    assert (finding.n, finding.passed, finding.unscorable) == (1, 1, 0)
+    assert (finding.method, finding.layer, finding.target) == (None, None, "label")
+    [limit] = finding.thresholds
+    assert (limit.name, limit.value, limit.direction) == ("label among the top 1", 1.0, "at_least")
+
+
+def test_a_failing_case_says_what_was_predicted(audit, page, recorded):
+    finding = refused(audit.assert_predicts, coloured("red", red=1, green=2, id="cat"))
+    assert (finding.outcome, finding.value, finding.passed) == ("failed", 0.0, 0)
+    assert finding.cases[0].note == "labelled red, predicted green"
+    assert finding.message == (
+        "predicts: failed: cat: accuracy 0 < 1 (margin -1), chance 0.333\n"
+        "  labelled red, predicted green\n"
+        f"  page: {page}"
+    )
+    assert [one["outcome"] for one in recorded()] == ["failed"]
+
+
+def test_a_population_gives_the_accuracy_and_what_was_predicted_instead(audit, page):
+    cases = [
+        coloured("red", red=2, green=1, id="a"),
+        coloured("green", red=2, green=1, id="b"),
+        coloured("blue", blue=5, id="c"),
+        coloured("blue", green=5, id="d"),
+    ]
+    finding = refused(audit.assert_predicts, cases, mostly=0.75)
+    assert (finding.value, finding.threshold, finding.mean) == (0.5, 0.75, 0.5)
+    assert [result.outcome for result in finding.cases] == ["passed", "failed", "passed", "failed"]
+    assert finding.message == (
+        "predicts: failed: 2 of 4 cases pass (50.0 %); 75 % required (margin -0.25)\n"
+        "  a case passes with label among the top 1 ≥ 1; mean 0.500, chance 0.333\n"
+        "  worst: b 0.000 (labelled green, predicted red), d 0.000 (labelled blue, predicted green)\n"
+        f"  page: {page}"
+    )
+    assert audit.assert_predicts(cases, mostly=0.5).outcome == "passed"
+
+
+def test_top_two(audit):
+    case = coloured("green", red=3, green=2, blue=1)
+    assert refused(audit.assert_predicts, case).value == 0.0
+    finding = audit.assert_predicts(case, top=2)
+    assert (finding.value, finding.chance) == (1.0, pytest.approx(2 / 3))
+    assert finding.thresholds[0].name == "label among the top 2"
+
+
+@pytest.mark.parametrize("top", [0, 3, -1, True, 1.0, "1", None])
+def test_top_leaves_at_least_one_class_out(audit, top):
+    # Of three classes the label is always among the top three.
+    message = message_of(ValueError, audit.assert_predicts, coloured("red", red=1), top=top)
+    assert message == f"top is {top!r}; give 1 to 2, the number of classes less one"
+
+
+def test_one_of_several_labels_is_enough(audit):
+    assert audit.assert_predicts(coloured(("blue", "green"), green=1)).value == 1.0
+    assert refused(audit.assert_predicts, coloured(("blue", "green"), red=1)).value == 0.0
+
+
+def test_a_label_may_be_an_index(audit):
+    assert audit.assert_predicts(coloured(1, green=1)).value == 1.0
+
+
+def test_without_a_label_the_case_is_named(audit):
+    cases = [coloured("red", red=1), coloured(None, red=1)]
+    assert message_of(ValueError, audit.assert_predicts, cases) == "case 1 has no label: give the Case one"
+    message = message_of(ValueError, audit.assert_predicts, coloured(None, red=1, id="cat"))
+    assert message == "case 'cat' has no label: give the Case one"
+
+
+def test_a_tie_goes_to_the_first_class(audit):
+    assert audit.assert_predicts(coloured("red", red=2, green=2)).value == 1.0
+    assert refused(audit.assert_predicts, coloured("green", red=2, green=2)).value == 0.0
+
+
+def test_a_single_output_is_two_classes(audit_of):
+    import keras
+    from keras import layers
+
+    image = keras.Input((4, 4, 3))
+    dense = layers.Dense(1, activation="sigmoid")
+    model = keras.Model(image, dense(layers.GlobalAveragePooling2D()(image)))
+    dense.set_weights([np.array([[-1.0], [1.0], [0.0]], np.float32), np.zeros(1, np.float32)])
+    audit = audit_of(model, class_names=("red", "green"))
+    finding = audit.assert_predicts([coloured("red", red=9), coloured("green", green=9)])
+    assert (finding.value, finding.chance) == (1.0, 0.5)
+
+
+def test_predictions_of_the_fixture_are_the_engines(audit_of, results):
+    audit = audit_of(results)
+    cases = [coloured("red", red=3, green=2, blue=1), coloured("blue", blue=200, green=100)]
+    expected = results.engine.predict([case.image for case in cases])
+    np.testing.assert_allclose(audit.predict(cases).logits, expected.logits, rtol=1e-6)
+    np.testing.assert_allclose(audit.predict(cases).logits, [[3, 2, 1], [0, 100, 200]], rtol=1e-6)
+    assert audit.layers == results.engine.layers
+    assert audit.default_layer == "colour"
+    assert audit.engine is results.engine
+
+
+def test_heatmaps_of_the_fixture_are_the_engines(audit_of, results):
+    case = coloured("red", red=np.arange(16).reshape(4, 4), green=7)
+    for target in ("label", "predicted", "green", 0, ["red"]):
+        ours = audit_of(results).heatmaps([case], target=target)
+        theirs = results.engine.heatmaps([case], target=target)
+        np.testing.assert_allclose(ours.maps, theirs.maps, rtol=1e-6)
+        assert ours.targets.tolist() == theirs.targets.tolist()
+    left = Box(0, 0, 2, 4)  # columns 0 and 1 of 0 … 15: 0+1+4+5+8+9+12+13 of 120
+    assert audit_of(results).heatmaps([case], target="red").mass_inside(left)[0] == pytest.approx(52 / 120)
+
+
+def test_statistics_of_the_fixture_are_the_engines(audit_of):
+    audit = audit_of(colour_model())
+    stats = audit.activation_stats([coloured("red", red=3)], ["colour"])["colour"]
+    assert stats.max.tolist() == [3, 0, 0]
+    assert audit.activations([coloured("red", red=3)], "colour")["colour"].shape == (1, 4, 4, 3)

@@ -1,0 +1,240 @@
+"""The fixtures: overridden in conftest.py, overruled by the command line, and what they say when something lacks."""
+
+import os
+
+import pytest
+
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def test_every_fixture_can_be_overridden(suite):
+    suite.pytester.makeconftest(
+        f"""
+        import pytest
+        from pytest_cnnaudit import Case, Preprocessing, load_model
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_model():
+            return load_model({str(suite.kit.model)!r})
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_preprocessing():
+            return Preprocessing(scale=lambda pixels: pixels[..., ::-1])
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_class_names():
+            return ["first", "second", "third"]
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_cases():
+            return [Case({str(suite.kit.red)!r}, "third")]
+        """
+    )
+    suite.ini(model="missing.keras", class_names="missing.txt", cases="missing.csv")
+    # Red and blue changed places, so the model sees a blue square, which is neither red nor green.
+    suite.write("def test_overridden(cnnaudit, cnnaudit_cases):\n    cnnaudit.assert_predicts(cnnaudit_cases)\n")
+    suite.run().assert_outcomes(passed=1)
+    assert suite.record["model"]["file"] is None
+
+
+def test_the_model_on_the_command_line_wins_over_an_overridden_one(suite):
+    suite.ini(model=None)
+    suite.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_model():
+            return "another.keras"
+        """
+    )
+    suite.write("def test_candidate(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n")
+    suite.run(f"--cnnaudit-model={suite.kit.model}").assert_outcomes(passed=1)
+    assert suite.record["model"]["file"] == "candidate.keras"
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*'another.keras' does not exist*"])
+
+
+DOUBLER = """
+import keras
+
+class Doubler(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+"""
+
+
+@pytest.fixture
+def custom_model(suite, monkeypatch):
+    """The path of a model with a layer of a class that Keras does not know."""
+    import keras
+
+    namespace = {}
+    exec(DOUBLER, namespace)
+    picture = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(2, 1, activation="relu")(namespace["Doubler"]()(picture))
+    model = keras.Model(picture, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features)))
+    model.save(suite.pytester.path / "custom.keras")
+    suite.ini(model="custom.keras")
+    suite.write("def test_custom(cnnaudit):\n    assert cnnaudit.predict(RED).logits.shape == (1, 3)\n")
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "Doubler", raising=False)
+    return model
+
+
+def test_custom_objects_come_from_their_fixture(suite, custom_model):
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*--cnnaudit-import, or return it from the fixture cnnaudit_custom_objects*"])
+    suite.pytester.makeconftest(
+        DOUBLER + "import pytest\n@pytest.fixture(scope='session')\n"
+        "def cnnaudit_custom_objects():\n    return {'Doubler': Doubler}\n"
+    )
+    suite.run().assert_outcomes(passed=1)
+
+
+def test_custom_objects_come_from_an_imported_module(suite, custom_model):
+    suite.pytester.syspathinsert()
+    suite.pytester.makepyfile(doublers=DOUBLER + "keras.saving.get_custom_objects()['Doubler'] = Doubler\n")
+    suite.run("--cnnaudit-import=doublers").assert_outcomes(passed=1)
+    result = suite.run("--cnnaudit-import=triplers")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*--cnnaudit-import triplers: No module named 'triplers'*"])
+
+
+def test_a_preprocessing_or_a_scale_is_found_by_name(suite):
+    suite.pytester.syspathinsert()
+    suite.pytester.makepyfile(
+        ways="""
+        from pytest_cnnaudit import Preprocessing
+
+        def halved(pixels):
+            return pixels / 2
+
+        class Ways:
+            padded = Preprocessing(resize="pad")
+        """
+    )
+    suite.write("def test_it(cnnaudit_preprocessing):\n    print('FOUND', cnnaudit_preprocessing)\n")
+    suite.run("-s", "--cnnaudit-preprocessing=ways:Ways.padded").stdout.fnmatch_lines(["*FOUND*resize='pad'*"])
+    suite.run("-s", "--cnnaudit-preprocessing=ways:halved").stdout.fnmatch_lines(["*FOUND*scale=<function halved*"])
+    wrong = {
+        "nowhere:it": "No module named 'nowhere'",
+        "ways": "expected MODULE:OBJECT",
+        "ways:third": "no attribute 'third'",
+        "ways:__name__": "neither a Preprocessing nor a callable, but 'ways'",
+    }
+    for name, message in wrong.items():
+        result = suite.run(f"--cnnaudit-preprocessing={name}")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines([f"*--cnnaudit-preprocessing *{name}*{message}*"])
+
+
+def test_an_iterator_of_cases_is_refused(suite):
+    suite.pytester.makeconftest(
+        """
+        import pytest
+        from pytest_cnnaudit import Case
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_cases():
+            return (Case(name) for name in ["a.png"])
+        """
+    )
+    suite.write(
+        "def test_first(cnnaudit, cnnaudit_cases):\n    cnnaudit.check('loss', 1, at_most=2)\n"
+        "def test_second(cnnaudit, cnnaudit_cases):\n    cnnaudit.check('loss', 1, at_most=2)\n"
+    )
+    result = suite.run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["TypeError: cnnaudit_cases gave <generator*, an iterator: the second test would find*"])
+    assert [one["outcome"] for one in suite.findings] == ["error", "error"]
+
+
+def test_what_is_missing_is_an_error_that_says_what_to_do(suite):
+    suite.ini(model=None, class_names=None, cases=None)
+    suite.write(
+        """
+def test_1_no_model(cnnaudit):
+    cnnaudit.assert_predicts(RED)
+
+def test_2_no_model(cnnaudit, cnnaudit_engine):
+    pass
+
+def test_3_no_cases(cnnaudit, cnnaudit_cases):
+    pass
+
+def test_4_no_audit(cnnaudit_engine):
+    pass
+"""
+    )
+    result = suite.run()
+    result.assert_outcomes(failed=1, errors=3)
+    # The session's fixture fails once; every test that needed it has its own finding nevertheless.
+    assert [one["outcome"] for one in suite.findings] == ["error"] * 3
+    text = result.stdout.str()
+    assert text.count("There is no model to audit: give --cnnaudit-model PATH, set cnnaudit_model in the ini, or") >= 3
+    assert "There are no cases: give --cnnaudit-cases PATH, set cnnaudit_cases in the ini, or" in text
+    for file in ("plugin.py", "base.py", "fixtures.py", "_manager.py"):
+        assert file not in text, "a traceback of ours buries the advice"
+
+
+def test_full_tracebacks_are_shown_on_demand(suite):
+    suite.ini(model=None)
+    suite.write("def test_no_model(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n")
+    assert "plugin.py" in suite.run("--full-trace").stdout.str()
+
+
+def test_an_error_inside_the_users_own_code_keeps_its_traceback(suite):
+    suite.pytester.makeconftest(
+        """
+        import pytest
+        from pytest_cnnaudit import Preprocessing
+
+        def scale(pixels):
+            return float("many")
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_cases():
+            raise ValueError("an error of mine")
+        """
+    )
+    suite.write("def test_it(cnnaudit, cnnaudit_cases):\n    pass\n")
+    result = suite.run()
+    result.stdout.fnmatch_lines(["*def cnnaudit_cases*", "E*ValueError: an error of mine"])
+
+
+def test_check_needs_neither_a_model_nor_keras_nor_a_backend(suite, monkeypatch):
+    """And what does need a backend says which one is missing."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    suite.pytester.makeconftest("import sys\nsys.modules['jax'] = None\n")
+    suite.write(
+        """
+import sys
+
+def test_1_check(cnnaudit):
+    cnnaudit.check("calibration error", 0.03, at_most=0.05)
+    assert not {"keras", "tensorflow", "torch"}.intersection(sys.modules)
+
+def test_2_predict(cnnaudit):
+    cnnaudit.assert_predicts(RED)
+"""
+    )
+    result = suite.run_apart()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E*Keras can't start with the backend jax: *pip install 'pytest-cnnaudit?jax?'*"])
+    assert suite.outcomes() == [
+        ("test_1_check", "calibration error", "passed"),
+        ("test_2_predict", "predicts", "error"),
+    ]
+
+
+def test_a_backend_that_comes_too_late_is_refused(suite, backend, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    suite.write("def test_it(cnnaudit):\n    cnnaudit.check('loss', 1, at_most=2)\n")
+    suite.run(f"--cnnaudit-backend={backend}").assert_outcomes(passed=1)
+    other = next(name for name in BACKENDS if name != backend)
+    result = suite.run(f"--cnnaudit-backend={other}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--cnnaudit-backend {other}: too late, *backend '{backend}'*KERAS_BACKEND={other}*"])
+    assert os.environ["KERAS_BACKEND"] == backend

@@ -1,0 +1,81 @@
+"""With workers nothing is lost and nothing is doubled."""
+
+import pytest
+
+pytest.importorskip("xdist")
+
+
+def test_workers_find_what_one_process_finds(suite, backend, monkeypatch):
+    """And the backend is chosen before any worker imports Keras."""
+    suite.write(
+        test_1="""
+@pytest.mark.parametrize("figure", range(8))
+def test_figure(cnnaudit, figure):
+    cnnaudit.check("figure", figure, at_most=5)
+    assert figure != 4
+""",
+        test_2="""
+def test_looks(cnnaudit, cnnaudit_cases):
+    cnnaudit.assert_mass_inside(cnnaudit_cases)
+    cnnaudit.assert_predicts(cnnaudit_cases)
+
+def test_avoids(cnnaudit):
+    cnnaudit.assert_avoids([RED, STAMPED])
+
+@pytest.mark.xfail(reason="known")
+def test_waived(cnnaudit):
+    cnnaudit.check("loss", 3, at_most=2)
+
+@pytest.mark.skip
+def test_skipped(cnnaudit):
+    pass
+""",
+    )
+    suite.run().assert_outcomes(passed=6, failed=4, skipped=1, xfailed=1)
+    alone = suite.record
+    files = suite.files()
+    monkeypatch.setenv("KERAS_BACKEND", "a backend that nobody has")
+    result = suite.run_apart("-n2", f"--cnnaudit-backend={backend}")
+    result.assert_outcomes(passed=6, failed=4, skipped=1, xfailed=1)
+    together = suite.record
+    for name in ("schema", "verdict", "complete", "model", "data", "seed", "policy_sha256"):
+        assert together[name] == alone[name], name
+    assert alone["complete"] is False
+    assert together["environment"]["backend"] == backend
+    assert [_timeless(one) for one in together["findings"]] == [_timeless(one) for one in alone["findings"]]
+    assert len(alone["findings"]) == 13
+    assert suite.files() == files
+
+
+def _timeless(finding):
+    return {
+        name: pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
+        for name, value in finding.items()
+        if name != "seconds" and name != "cases"
+    }
+
+
+def test_a_lost_worker_is_an_error_and_the_others_are_kept(suite):
+    suite.write(
+        """
+@pytest.mark.parametrize("figure", range(6))
+def test_figure(cnnaudit, figure):
+    cnnaudit.check("figure", figure, at_most=9)
+    if figure == 3:
+        os._exit(1)
+"""
+    )
+    result = suite.run_apart("-n2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    findings = {(one["test"], one["name"], one["outcome"]) for one in suite.findings}
+    names = [f"test_suite.py::test_figure[{figure}]" for figure in range(6)]
+    assert findings == {*((name, "figure", "passed") for name in names), (names[3], "error", "error")}
+    assert len(suite.findings) == 7
+    assert (suite.record["verdict"], suite.record["complete"]) == ("error", False)
+
+
+def test_a_wrong_marker_stops_the_workers(suite):
+    suite.write("@pytest.mark.cnnaudit(artefacts='all')\ndef test_it(cnnaudit):\n    pass\n")
+    result = suite.run_apart("-n1")
+    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert "takes artifacts, inconclusive, seed by name, not 'artefacts'" in result.stdout.str() + result.stderr.str()

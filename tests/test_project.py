@@ -1,0 +1,167 @@
+"""The project's own files agree with each other: commands, options, versions, links, what the wheel holds."""
+
+import ast
+import configparser
+import importlib.util
+import os
+import re
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pytest_cnnaudit
+from pytest_cnnaudit import options, plugin
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {path: path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+FLAGS = {option.flag for option in options.OPTIONS}
+
+# Somebody's machine. Written so that this line does not match itself.
+FOREIGN_PATH = re.compile(r"(?<![\w.~])/(?:home|root|work|opt|Users|mnt)/\w")
+GENERATED = {"__pycache__", "build", "dist", "site"}
+
+
+def tox() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini")
+    return parser
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a text that set up a virtual environment and run tox in it."""
+    return [line for line in text.splitlines() if line.startswith("python3 -m venv")]
+
+
+def code_blocks(language: str) -> list[tuple[str, str]]:
+    """(page, source) of every fenced block in a language; those that quote a file are the file's business."""
+    found = [
+        (path.name, block)
+        for path, text in PAGES.items()
+        for block in re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    ]
+    return [(page, block) for page, block in found if "--8<--" not in block]
+
+
+def written_files() -> list[Path]:
+    """Every file that people wrote: not hidden (but for .ci), not generated."""
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name == ".ci" or (name[0] != "." and name not in GENERATED)]
+        files += [Path(folder) / name for name in names]
+    return files
+
+
+def test_readme_has_a_command_for_the_demo_and_one_for_the_tests():
+    setup = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox"
+    assert commands(README) == [f"{setup} -e demo", setup]
+
+
+def test_ci_runs_the_readmes_test_command_with_ci_set():
+    script = ROOT / ".ci" / "run"
+    text = script.read_text("utf-8")
+    assert commands(text) == commands(README)[1:]
+    assert "export CI=true" in text
+    assert os.access(script, os.X_OK)
+
+
+def test_plain_tox_runs_lint_types_docs_and_every_backend_but_not_the_demo():
+    environments = tox()["tox"]["env_list"].split(", ")
+    assert environments == ["lint", "types", "docs", "core", "tensorflow", "torch", "jax", "agreement"]
+    assert "testenv:demo" in tox()
+    assert set(PYPROJECT["project"]["optional-dependencies"]) <= set(environments)
+
+
+def test_what_runs_without_a_backend_and_with_one_is_everything():
+    with_backend = re.findall(r"tests/[\w.]+", tox()["testenv"]["commands"])
+    left_out = re.findall(r"--ignore (tests/[\w.]+)", tox()["testenv:core"]["commands"])
+    assert with_backend == left_out
+    assert all((ROOT / path).exists() for path in with_backend)
+
+
+def test_the_demo_and_the_suite_it_runs_exist():
+    command = tox()["testenv:demo"]["commands"].split()
+    assert command[0] == "python"
+    assert (ROOT / command[1]).is_file()
+    assert (ROOT / "examples/release_gate/test_release_gate.py").is_file()
+
+
+def test_readme_names_every_option_and_no_page_names_an_unknown_one():
+    named = {path: set(re.findall(r"--cnnaudit(?:-[a-z]+)+", text)) for path, text in PAGES.items()}
+    assert named[ROOT / "README.md"] == FLAGS
+    assert {path: flags - FLAGS for path, flags in named.items() if flags - FLAGS} == {}
+
+
+def test_pages_name_only_ini_keys_and_fixtures_that_exist():
+    keys = {option.key for option in options.OPTIONS}
+    words = {word for text in PAGES.values() for word in re.findall(r"(?<![\w.])cnnaudit_[a-z_]+", text)}
+    assert {word for word in words if word not in keys and not hasattr(plugin, word)} == set()
+
+
+def test_the_documentations_table_has_a_row_for_every_option():
+    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    page = hooks.on_page_markdown(PAGES[ROOT / "docs" / "writing-tests.md"])
+    rows = re.findall(r"^\| `(--cnnaudit-[a-z-]+)` \|", page, re.MULTILINE)
+    assert rows == [option.flag for option in options.OPTIONS]
+
+
+def test_readme_and_documentation_name_the_assertions_there_are():
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit" / "audit").glob("*.py"))
+    there = set(re.findall(r"^    def (assert_[a-z_]+)", source, re.MULTILINE))
+    assert len(there) >= 5
+    for path in (ROOT / "README.md", ROOT / "docs" / "writing-tests.md"):
+        assert set(re.findall(r"\bassert_[a-z_]+", PAGES[path])) == there, path.name
+    assert set(re.findall(r"\bassert_[a-z_]+", "".join(PAGES.values()))) == there
+
+
+@pytest.mark.parametrize(("page", "source"), code_blocks("python"))
+def test_code_in_the_pages_is_python(page, source):
+    ast.parse(source)
+
+
+@pytest.mark.parametrize(("page", "source"), code_blocks("toml"))
+def test_configuration_in_the_pages_sets_known_keys(page, source):
+    table = tomllib.loads(source)["tool"]["pytest"]["ini_options"]
+    assert set(table) <= {option.key for option in options.OPTIONS}
+
+
+def test_links_between_files_lead_somewhere():
+    links = [(path, link) for path, text in PAGES.items() for link in re.findall(r"\]\(([^)#]+)", text)]
+    local = [(path, link) for path, link in links if not link.startswith("http")]
+    assert len(local) > 10
+    assert [(path.name, link) for path, link in local if not (path.parent / link).exists()] == []
+
+
+def test_no_file_speaks_of_somebodys_machine():
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in written_files()
+        if (match := FOREIGN_PATH.search(path.read_bytes().decode("utf-8", "replace")))
+    }
+    assert found == {}
+
+
+def test_versions_agree():
+    version = PYPROJECT["project"]["version"]
+    assert pytest_cnnaudit.__version__ == version
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path):
+    wheels = pytest.importorskip("hatchling.builders.wheel", reason="the dependency group `core` is not installed")
+    (wheel,) = wheels.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "pytest_cnnaudit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"pytest_cnnaudit/py.typed", "pytest_cnnaudit/report/templates/index.html.j2"} <= package
+    assert {name for name in names if ".dist-info/" not in name} == package
