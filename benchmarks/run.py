@@ -69,7 +69,10 @@ def compiled_forward(model: Any) -> Callable[[Any], Any]:
         return model.stateless_call(trainable, non_trainable, x, training=False)[0]
 
     def call(batch: Any) -> Any:
-        values = [[variable.value for variable in group] for group in (model.trainable_variables, model.non_trainable_variables)]
+        values = [
+            [variable.value for variable in group]
+            for group in (model.trainable_variables, model.non_trainable_variables)
+        ]
         return np.asarray(pure(*values, batch))
 
     return call
@@ -109,7 +112,9 @@ def measure_heatmaps(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = [row("Grad-CAM / forward pass", seconds["ours"], seconds["forward"], "at most", 1.15)]
     if keras.backend.backend() == "tensorflow":
         loop = textbook_loop(model)
-        seconds = interleaved({"loop": lambda: loop(batch), "ours": lambda: engine.heatmaps(batch)}, options.loop_rounds)
+        seconds = interleaved(
+            {"loop": lambda: loop(batch), "ours": lambda: engine.heatmaps(batch)}, options.loop_rounds
+        )
         rows.append(row("textbook loop / Grad-CAM", seconds["loop"], seconds["ours"], "at least", 3.0))
     return rows
 

@@ -195,7 +195,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     run.partial |= _is_selection(session.config)
     run.collected = {item.nodeid for item in session.items if _audits(item)}
-    for item in session.items:
+    # A worker could not tell why it stops; there the fixture refuses the marker, test by test.
+    for item in session.items if run.is_controller else ():
         if item.nodeid in run.collected:
             _marked(item)
 

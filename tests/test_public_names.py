@@ -7,10 +7,22 @@ import pytest
 
 import pytest_cnnaudit
 
-PROMISED = (
-    "Box Case CaseError Mask load_cases Engine Heatmaps Layer LayerStats Predictions Preprocessing "
-    "Audit AuditFailure Finding"
-).split()
+PROMISED = {
+    "Audit",
+    "AuditFailure",
+    "Box",
+    "Case",
+    "CaseError",
+    "Engine",
+    "Finding",
+    "Heatmaps",
+    "Layer",
+    "LayerStats",
+    "Mask",
+    "Predictions",
+    "Preprocessing",
+    "load_cases",
+}
 HEAVY = {"keras", "tensorflow", "torch", "jax", "numpy", "PIL", "jinja2", "scipy", "pytest"}
 
 

@@ -10,18 +10,20 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.judging import Judged, text, where
 from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
-from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
-from pytest_cnnaudit.engine.heatmaps import Method
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
-from pytest_cnnaudit.results import Results
+
+if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
+    from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
+    from pytest_cnnaudit.engine.heatmaps import Method
+    from pytest_cnnaudit.results import Results
 
 P = ParamSpec("P")
 A = TypeVar("A", bound="Base")

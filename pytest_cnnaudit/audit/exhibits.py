@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from pytest_cnnaudit.cases import Box, Case, Mask
-from pytest_cnnaudit.engine import Heatmaps, Predictions
 from pytest_cnnaudit.preprocessing import open_picture
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Heatmaps, Predictions
 
 _LONGEST_SIDE = 512
 
@@ -72,10 +74,7 @@ def heatmap(maps: Heatmaps, index: int) -> dict[str, Any] | None:
 
 def predictions(predicted: Predictions, index: int, k: int = 5) -> list[Mapping[str, Any]]:
     """The most probable classes."""
-    one = Predictions(
-        predicted.logits[index : index + 1], predicted.probabilities[index : index + 1], predicted.class_names
-    )
-    return [{"name": name, "probability": probability} for name, probability in one.top(k)[0]]
+    return [{"name": name, "probability": probability} for name, probability in predicted.top(k)[index]]
 
 
 def user_evidence(item: Any, *, embed: bool) -> dict[str, Any]:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, as_cases, audited
 from pytest_cnnaudit.audit.judging import as_population, case_id, compared, holds, listed, number
-from pytest_cnnaudit.engine import Layer, LayerStats
-from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Layer, LayerStats
+
 
 
 class Inside(Base):
@@ -158,6 +160,8 @@ class Inside(Base):
         return [layer for layer in self.engine.layers if layer.path in wanted]
 
     def _stats(self, cases: Any, layers: Sequence[Layer]) -> dict[str, LayerStats]:
+        from pytest_cnnaudit.engine.outputs import NonFiniteError
+
         paths = [layer.path for layer in layers]
         images = as_cases(cases)
         if images is not None:

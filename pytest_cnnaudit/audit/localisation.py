@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,9 +25,11 @@ from pytest_cnnaudit.audit.judging import (
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Mask, check_region
-from pytest_cnnaudit.engine import Heatmaps
-from pytest_cnnaudit.engine.heatmaps import Method
 from pytest_cnnaudit.record import Finding, Threshold
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Heatmaps
+    from pytest_cnnaudit.engine.heatmaps import Method
 
 LARGEST_ALLOWED_REGION = 0.8
 

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -237,7 +238,10 @@ class Engine:
             )
         self._structure()
         if name not in self.class_names:
-            raise ValueError(f"There is no class {name!r}; the classes are {', '.join(self.class_names)}")
+            near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0) or self.class_names[:3]
+            raise ValueError(
+                f"There is no class {name!r} among the {len(self.class_names)} classes; nearest: {', '.join(near)}"
+            )
         return self.class_names.index(name)
 
     # How
@@ -434,6 +438,10 @@ def _check_model(model: Any) -> None:
         raise ModelError(
             f"The model {model.name!r} is not built: call it once on a batch, or give its first layer an input shape"
         )
+    for variable in model.variables:
+        # Looked for here and not in what comes out: TensorFlow's fused convolution and ReLU make NaN 0.
+        if keras.backend.is_float_dtype(variable.dtype) and not keras.ops.all(keras.ops.isfinite(variable.value)):
+            raise NonFiniteError(f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity")
 
 
 def _input_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
@@ -474,7 +482,7 @@ def _finite(array: npt.NDArray[np.float32], what: str, batch: Batch) -> npt.NDAr
     bad = ~np.isfinite(array[: batch.count]).reshape(batch.count, -1).all(axis=1)
     if bad.any():
         raise NonFiniteError(
-            f"The {what} of image {batch.start + int(np.argmax(bad))} hold NaN or infinity: look for them in "
+            f"The {what} of {batch.name(int(np.argmax(bad)))} hold NaN or infinity: look for them in "
             "the weights, or for an overflow in half precision"
         )
     return array

@@ -35,6 +35,11 @@ class Batch:
         """Number of pictures, padding not counted."""
         return len(self.geometries)
 
+    def name(self, row: int) -> str:
+        """What an error message calls a picture."""
+        case = self.cases[row]
+        return f"image {self.start + row}" if case is None or case.where == "case" else case.where
+
 
 def batches(
     images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], batch_size: int | None
@@ -57,8 +62,9 @@ def batches(
         rows = size if start else min(size, 1 << (len(group) - 1).bit_length())
         arrays += [arrays[-1]] * (rows - len(group))
         inputs = np.stack(arrays)
-        _check_finite(inputs, start)
-        yield Batch(inputs, tuple(item[1] for item in group), tuple(item[2] for item in group), start)
+        batch = Batch(inputs, tuple(item[1] for item in group), tuple(item[2] for item in group), start)
+        _check_finite(batch)
+        yield batch
         start += len(group)
     if not start:
         raise ValueError("There are no images: an empty batch, sequence or iterator was handed over")
@@ -69,10 +75,10 @@ def _batch_size(shape: Sequence[int]) -> int:
     return int(min(32, 1 << (fitting.bit_length() - 1)))
 
 
-def _check_finite(inputs: npt.NDArray[np.float32], start: int) -> None:
-    if not np.isfinite(inputs).all():
-        row = int(np.argmax(~np.isfinite(inputs).all(axis=(1, 2, 3))))
-        raise ValueError(f"Image {start + row} holds NaN or infinity after preprocessing")
+def _check_finite(batch: Batch) -> None:
+    if not np.isfinite(batch.inputs).all():
+        row = int(np.argmax(~np.isfinite(batch.inputs).all(axis=(1, 2, 3))))
+        raise ValueError(f"The input of {batch.name(row)} holds NaN or infinity after preprocessing")
 
 
 def _items(

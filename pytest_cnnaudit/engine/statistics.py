@@ -51,7 +51,7 @@ class LayerStats:
     @property
     def dead(self) -> npt.NDArray[np.bool_]:
         """Which channels never fired."""
-        constant = self.min == self.max
+        constant = (self.min == self.max) & (self.count > 1)
         return np.asarray(constant | (self.max <= 0) if self.is_relu_like else constant)
 
     @property
@@ -85,6 +85,7 @@ class LayerStats:
         )
 
 
+@np.errstate(invalid="ignore")  # NaN and infinity in an activation shall come out as NaN, without noise
 def from_reductions(reduced: Mapping[str, npt.NDArray[Any]], positions: int, *, is_relu_like: bool) -> LayerStats:
     """Statistics of one batch from a backend's sums over `positions`, each `(n, K)`."""
     r = {name: np.asarray(values, np.float64) for name, values in reduced.items()}
@@ -92,14 +93,17 @@ def from_reductions(reduced: Mapping[str, npt.NDArray[Any]], positions: int, *, 
     mean = r["sum"] / positions
     within = np.where(r["min"] == r["max"], 0.0, np.maximum(r["norm"] ** 2 - r["sum"] * mean, 0.0))
     overall = mean.mean(axis=0)
+    # What a channel with NaN or infinity has in zeros means nothing: its picture's sparsity is NaN, not a number.
+    known = np.isfinite(r["sum"])
+    zeros = np.where(known, r["zeros"], np.nan)
     return LayerStats(
         count=np.full(channels, images * positions, np.int64),
-        zeros=np.rint(r["zeros"].sum(axis=0)).astype(np.int64),
+        zeros=np.rint(np.nansum(zeros, axis=0)).astype(np.int64),
         mean=overall,
         squares=within.sum(axis=0) + positions * ((mean - overall) ** 2).sum(axis=0),
         min=r["min"].min(axis=0),
         max=r["max"].max(axis=0),
-        sparsity_per_image=r["zeros"].sum(axis=1) / (positions * channels),
+        sparsity_per_image=zeros.sum(axis=1) / (positions * channels),
         hoyer_per_image=_hoyer(r["absolute"].sum(axis=1), np.sqrt((r["norm"] ** 2).sum(axis=1)), positions * channels),
         is_relu_like=is_relu_like,
     )
@@ -108,6 +112,6 @@ def from_reductions(reduced: Mapping[str, npt.NDArray[Any]], positions: int, *, 
 def _hoyer(absolute: Floats, norm: Floats, size: int) -> Floats:
     """(√n − ‖a‖₁/‖a‖₂) / (√n − 1)."""
     root = np.sqrt(size)
-    ratio = np.divide(absolute, norm, out=np.ones_like(norm), where=norm > 0)
+    ratio = np.divide(absolute, norm, out=np.ones_like(norm), where=norm != 0)
     sparsity = (root - ratio) / (root - 1) if size > 1 else (norm == 0).astype(np.float64)
     return np.where(norm == 0, 1.0, np.clip(sparsity, 0.0, 1.0))

@@ -132,7 +132,7 @@ def _units_per_image(activations: ArrayLike) -> NDArray[np.generic]:
     if given.ndim < 2 or given.size == 0:
         raise ValueError(f"activations have shape {given.shape}; give a batch (N, …) with at least one unit an image")
     if not np.isfinite(given).all():
-        raise ValueError("activations have NaN or infinity; find the layer with assert_finite")
+        raise ValueError("activations have NaN or infinity")
     return given.reshape(len(given), -1)
 
 

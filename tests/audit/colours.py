@@ -16,10 +16,6 @@ CLASSES = ("red", "green", "blue")
 LEFT_HALF = Box(0, 0, 2, 4)
 QUARTER = Box(0, 0, 2, 2)
 
-hidden_nan = pytest.mark.xfail(
-    keras.backend.backend() == "tensorflow", reason="TensorFlow's fused convolution and ReLU turn NaN into 0"
-)
-
 
 def colour_model(kernel=None, width=4):
     image = keras.Input((4, width, 3))

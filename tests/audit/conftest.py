@@ -1,5 +1,6 @@
 """An `Audit` as the fixture makes it, without pytest in between, and what it wrote."""
 
+import functools
 import json
 
 import pytest
@@ -41,10 +42,13 @@ def audit_of(recorder):
     """An audit of a model (or of shared results) with class names and settings of its own."""
 
     def make(model, class_names=CLASSES, preprocessing=None, **options):
-        shared = model
-        if not isinstance(model, Results):
-            shared = Results(Engine(model, class_names=class_names, preprocessing=preprocessing))
-        return Audit(TEST, recorder, lambda: shared, Settings(**options))
+        @functools.cache
+        def shared():
+            if isinstance(model, Results):
+                return model
+            return Results(Engine(model, class_names=class_names, preprocessing=preprocessing))
+
+        return Audit(TEST, recorder, shared, Settings(**options))
 
     return make
 

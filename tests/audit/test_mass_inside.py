@@ -1,15 +1,24 @@
 """`assert_mass_inside` on one case: values, limits, what the finding holds, and what the user reads."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
-from colours import CLASSES, LEFT_HALF, QUARTER, half_case, message_of, picture, quarter_case, refused
+from colours import LEFT_HALF, QUARTER, half_case, message_of, picture, quarter_case, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pytest_cnnaudit import AuditFailure, Box, Case, Mask, metrics
+from pytest_cnnaudit.audit import Audit
+from pytest_cnnaudit.record import Recorder
 
 BOTH = [("mass inside", 0.5, "at_least"), ("excess", 0.2, "at_least")]
+
+
+def halves_of(mass):
+    return np.repeat([[100 * mass, 100 * mass, 100 - 100 * mass, 100 - 100 * mass]], 4, axis=0).round().astype(int)
 
 
 def limits(finding):
@@ -162,10 +171,6 @@ def test_target(audit, target, mass, named):
     assert (finding.value, finding.target) == (pytest.approx(mass), named)
 
 
-def halves_of(mass):
-    return np.repeat([[100 * mass, 100 * mass, 100 - 100 * mass, 100 - 100 * mass]], 4, axis=0).round().astype(int)
-
-
 def test_without_a_label_the_predicted_class_is_explained(audit):
     image = picture(red=halves_of(0.9), green=halves_of(0.3) * 2)
     finding = audit.assert_mass_inside(Case(image, region=LEFT_HALF), at_least=0.1, excess_at_least=None)
@@ -199,12 +204,7 @@ def test_the_value_is_the_measure_on_the_engines_map(results, red, left, width):
 
 
 def judged(results, case):
-    import tempfile
-    from pathlib import Path
-
-    from pytest_cnnaudit.audit import Audit
-    from pytest_cnnaudit.record import Recorder
-
+    # Not with the fixtures, which hypothesis would share between examples.
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder), "run")
         recorder.start("test")
@@ -214,7 +214,3 @@ def judged(results, case):
             )
         except AuditFailure as failure:
             return failure.finding
-
-
-def test_class_names_are_the_models(results):
-    assert results.engine.class_names == CLASSES

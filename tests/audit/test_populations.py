@@ -260,7 +260,7 @@ class TestTargets:
             ("label", ValueError, "case 'bare' has no label"),
             (["red"], ValueError, "target has 1 entries for 2 cases"),
             ([], ValueError, "target has 0 entries for 2 cases"),
-            ("purple", ValueError, "There is no class 'purple'; the classes are red, green, blue"),
+            ("purple", ValueError, "There is no class 'purple' among the 3 classes; nearest: "),
             (3, ValueError, "The class index 3 is out of range: the model has 3 classes"),
             (-1, ValueError, "The class index -1 is out of range: the model has 3 classes"),
             (1.0, TypeError, "target is 1.0; "),

@@ -188,7 +188,7 @@ def test_targets(target, expected):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        ("bird", ValueError, "There is no class 'bird'; the classes are cat, dog"),
+        ("bird", ValueError, "There is no class 'bird' among the 2 classes; nearest: "),
         (2, ValueError, "class index 2 is out of range: the model has 2 classes"),
         (-1, ValueError, "class index -1 is out of range"),
         (True, TypeError, "not True"),

@@ -38,9 +38,7 @@ def test_logits_behind_every_sigmoid(head):
     assert engine.activation == "sigmoid"
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"), [(None, SOFTMAX), ("softmax", SOFTMAX), ("sigmoid", SIGMOID)], ids=str
-)
+@pytest.mark.parametrize(("given", "expected"), [(None, SOFTMAX), ("softmax", SOFTMAX), ("sigmoid", SIGMOID)], ids=str)
 def test_activation_of_a_linear_head_is_given_or_the_convention(given, expected):
     close(Engine(one_conv(), activation=given).predict(PICTURE).probabilities, expected)
 

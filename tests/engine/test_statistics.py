@@ -175,3 +175,17 @@ def channels_model_first():
     model = keras.Model(picture, layers.Dense(2)(layers.GlobalAveragePooling2D()(convolution(picture))))
     convolution.set_weights([np.array([1.0, -1]).reshape(1, 1, 1, 2), np.zeros(2)])
     return model
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_statistics_of_non_finite_activations_are_not_numbers(wrong):
+    """Never a sparsity that looks fine because of the channels that are."""
+    model = channels_model()
+    engine = Engine(model)
+    kernel = model.get_layer("conv").get_weights()[0]
+    model.get_layer("conv").set_weights([kernel, np.array([wrong, 0, -1, 3], np.float32)])
+    stats = engine.activation_stats(POSITIVE, "conv")["conv"]
+    assert not np.isfinite(stats.mean[0])
+    assert np.isfinite(stats.mean[1:]).all()
+    assert np.isnan(stats.sparsity)
+    assert not np.isfinite(stats.hoyer_per_image).any()

@@ -111,7 +111,6 @@ def draw(path: Path, squares) -> None:
 
 def import_what_a_run_imports() -> None:
     """pytester forgets what a run in this process imported, and TensorFlow and JAX can't be imported twice."""
-    import jinja2.ext
     import scipy.stats  # noqa: F401
 
     import pytest_cnnaudit.audit

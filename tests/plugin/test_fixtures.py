@@ -1,6 +1,7 @@
 """The fixtures: overridden in conftest.py, overruled by the command line, and what they say when something lacks."""
 
 import os
+import warnings
 
 import pytest
 
@@ -75,7 +76,9 @@ def custom_model(suite, monkeypatch):
     picture = keras.Input((32, 32, 3))
     features = keras.layers.Conv2D(2, 1, activation="relu")(namespace["Doubler"]()(picture))
     model = keras.Model(picture, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features)))
-    model.save(suite.pytester.path / "custom.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model.save(suite.pytester.path / "custom.keras")
     suite.ini(model="custom.keras")
     suite.write("def test_custom(cnnaudit):\n    assert cnnaudit.predict(RED).logits.shape == (1, 3)\n")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "Doubler", raising=False)
@@ -147,7 +150,9 @@ def test_an_iterator_of_cases_is_refused(suite):
     )
     result = suite.run()
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["TypeError: cnnaudit_cases gave <generator*, an iterator: the second test would find*"])
+    result.stdout.fnmatch_lines(
+        ["TypeError: cnnaudit_cases gave <generator*, an iterator: the second test would find*"]
+    )
     assert [one["outcome"] for one in suite.findings] == ["error", "error"]
 
 

@@ -35,7 +35,7 @@ def test_skipped(cnnaudit):
     alone = suite.record
     files = suite.files()
     monkeypatch.setenv("KERAS_BACKEND", "a backend that nobody has")
-    result = suite.run_apart("-n2", f"--cnnaudit-backend={backend}")
+    result = suite.run_apart("-n2", "--dist=loadfile", f"--cnnaudit-backend={backend}")
     result.assert_outcomes(passed=6, failed=4, skipped=1, xfailed=1)
     together = suite.record
     for name in ("schema", "verdict", "complete", "model", "data", "seed", "policy_sha256"):
@@ -74,8 +74,9 @@ def test_figure(cnnaudit, figure):
     assert (suite.record["verdict"], suite.record["complete"]) == ("error", False)
 
 
-def test_a_wrong_marker_stops_the_workers(suite):
+def test_a_worker_refuses_a_wrong_marker_test_by_test(suite):
     suite.write("@pytest.mark.cnnaudit(artefacts='all')\ndef test_it(cnnaudit):\n    pass\n")
     result = suite.run_apart("-n1")
-    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    assert "takes artifacts, inconclusive, seed by name, not 'artefacts'" in result.stdout.str() + result.stderr.str()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*takes artifacts, inconclusive, seed by name, not 'artefacts'"])
+    assert suite.outcomes() == [("test_it", "error", "error")]

@@ -6,7 +6,6 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -50,15 +49,6 @@ class Backend(Protocol):
 
     def device(self) -> str:
         """What the framework computes on, for the record."""
-
-
-CACHE_BYTES = 2**22
-
-
-def outgrows_cache(activation: Tensor) -> bool:
-    """Whether to reduce a float32 activation picture by picture: a pass then finds in the processor's cache what
-    the pass before it has read."""  # noqa: D205, D209
-    return 4 * math.prod(activation.shape) > CACHE_BYTES
 
 
 def current() -> Backend:

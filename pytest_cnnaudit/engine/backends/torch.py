@@ -11,7 +11,9 @@ from typing import Any
 import keras
 import torch
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, outgrows_cache, widened
+from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
+
+_CACHE_BYTES = 2**22
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the modules hold the variables
@@ -58,8 +60,8 @@ def gradients(
 
 
 def reductions(activation: Tensor) -> dict[str, Tensor]:
-    """See `Backend.reductions`; each is a pass of its own over the memory."""
-    parts = activation.split(1) if outgrows_cache(activation) else [activation]
+    """See `Backend.reductions`; picture by picture where a pass then finds in the cache what the last one read."""
+    parts = activation.split(1) if activation.nbytes > _CACHE_BYTES else [activation]
     reduced = [_reductions(part) for part in parts]
     return {name: torch.cat([one[name] for one in reduced]) for name in reduced[0]}
 

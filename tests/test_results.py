@@ -1,0 +1,193 @@
+"""What is shared within a session, and what tells one picture, model and data set from another."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from pytest_cnnaudit import provenance
+from pytest_cnnaudit.cases import Box, Case, Mask
+from pytest_cnnaudit.engine import Engine
+from pytest_cnnaudit.preprocessing import Preprocessing
+from pytest_cnnaudit.results import Results
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def model(backend):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, name="head"),
+        ]
+    )
+
+
+class Counted:
+    """A scale that counts the pictures it saw."""
+
+    def __init__(self):
+        self.pictures = 0
+
+    def __call__(self, pixels):
+        self.pictures += 1
+        return pixels / 255
+
+
+@pytest.fixture
+def counted():
+    return Counted()
+
+
+@pytest.fixture
+def engine(model, counted):
+    return Engine(model, preprocessing=Preprocessing(scale=counted))
+
+
+@pytest.fixture(scope="module")
+def cases():
+    generator = np.random.default_rng(0)
+    return [Case(generator.integers(0, 256, (8, 8, 3), np.uint8), id=name, label=1) for name in "abc"]
+
+
+def test_kept_heatmaps_and_predictions_are_the_engines(engine, counted, cases):
+    expected, probabilities = engine.heatmaps(cases, target=[0, 1, 2]), engine.predict(cases).probabilities
+    results = Results(engine)
+    for _ in range(2):
+        first = results.heatmaps(cases[1:], targets=[1, 2])
+        both = results.heatmaps(cases, targets=[0, 1, 2])
+        np.testing.assert_allclose(first.signed, expected.signed[1:], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(both.signed, expected.signed, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(both.scores, expected.scores, rtol=1e-5)
+        assert both.targets.tolist() == [0, 1, 2]
+        np.testing.assert_allclose(results.predictions(cases).probabilities, probabilities, rtol=1e-5)
+    assert counted.pictures == 3 + 3 + 3
+
+
+def test_the_predicted_class_is_found_again(engine, counted, cases):
+    results = Results(engine)
+    predicted = results.heatmaps(cases, targets=[None] * 3).targets
+    assert predicted.tolist() == engine.predict(cases).logits.argmax(axis=1).tolist()
+    counted.pictures = 0
+    results.heatmaps(cases, targets=predicted.tolist())
+    results.heatmaps(cases, targets=[None] * 3)
+    assert counted.pictures == 0
+
+
+def test_the_same_picture_in_two_cases_is_computed_once(engine, counted, cases):
+    results = Results(engine)
+    other = Case(cases[0].image.copy(), id="other", region=Box(0, 0, 4, 4))
+    results.heatmaps([cases[0]], targets=[0])
+    results.heatmaps([other], targets=[0])
+    assert counted.pictures == 1
+
+
+@pytest.mark.parametrize("different", [{"score": "probability"}, {"targets": [1]}])
+def test_another_question_is_computed_anew(engine, counted, cases, different):
+    results = Results(engine)
+    results.heatmaps(cases[:1], targets=[0])
+    results.heatmaps(cases[:1], **{"targets": [0], **different})
+    assert counted.pictures == 2
+
+
+def test_statistics_of_the_same_cases_and_layers_are_computed_once(engine, counted, cases):
+    results = Results(engine)
+    first = results.stats(cases, ["conv"])
+    assert results.stats(list(cases), ["conv"]) is first
+    assert counted.pictures == 3
+    results.stats(cases[:2], ["conv"])
+    assert counted.pictures == 5
+
+
+def test_the_budget_evicts_what_was_not_used_for_longest(engine, counted, cases):
+    one = Results(engine)
+    one.heatmaps(cases[:1], targets=[0])
+    size = one._bytes
+    results = Results(engine, budget=2 * size)
+    for case in (cases[0], cases[1], cases[0], cases[2]):  # the second is the one to go
+        results.heatmaps([case], targets=[0])
+        assert results._bytes <= 2 * size
+    counted.pictures = 0
+    results.heatmaps([cases[0]], targets=[0])
+    results.heatmaps([cases[2]], targets=[0])
+    assert counted.pictures == 0
+    results.heatmaps([cases[1]], targets=[0])
+    assert counted.pictures == 1
+
+
+def test_more_than_the_budget_is_computed_and_not_kept(engine, cases):
+    results = Results(engine, budget=1)
+    expected = engine.heatmaps(cases, target=[0, 0, 0]).signed
+    np.testing.assert_allclose(results.heatmaps(cases, targets=[0] * 3).signed, expected, rtol=1e-5, atol=1e-7)
+    assert len(results._kept) == 1
+
+
+class TestPictures:
+    def test_a_file_is_told_by_path_time_and_size(self, tmp_path):
+        path = tmp_path / "a.png"
+        Image.new("RGB", (4, 4)).save(path)
+        first = provenance.picture_key(Case(path))
+        assert provenance.picture_key(Case(str(path))) == first
+        Image.new("RGB", (40, 4), "red").save(path)
+        assert provenance.picture_key(Case(path)) != first
+
+    def test_the_palette_and_the_orientation_are_part_of_a_picture(self):
+        indices = Image.new("P", (2, 2), 1)
+        pictures = []
+        for colour in ((0, 0, 0, 255, 0, 0), (0, 0, 0, 0, 255, 0)):
+            picture = indices.copy()
+            picture.putpalette(colour)
+            pictures.append(picture)
+        turned = Image.new("RGB", (4, 2), "blue")
+        turned.getexif()[0x0112] = 6
+        pictures += [turned, Image.new("RGB", (4, 2), "blue"), Image.new("L", (2, 2), 1)]
+        assert len({provenance.picture_key(Case(picture)) for picture in pictures}) == 5
+
+    def test_an_array_is_the_picture_it_holds(self):
+        array = np.full((2, 3, 3), 7, np.uint8)
+        assert provenance.picture_key(Case(array)) == provenance.picture_key(Case(Image.fromarray(array)))
+
+    def test_a_digest_covers_pixels_labels_and_regions_but_not_names(self, tmp_path):
+        path, copy = tmp_path / "a.png", tmp_path / "b.png"
+        Image.new("RGB", (4, 4)).save(path)
+        copy.write_bytes(path.read_bytes())
+        same = {provenance.case_digest(Case(path)), provenance.case_digest(Case(copy, id="other"))}
+        assert len(same) == 1
+        box, mask = Box(0, 0, 2, 2), Mask(np.eye(4, dtype=bool))
+        different = [
+            Case(path, 1),
+            Case(path, "1"),
+            Case(path, region=box),
+            Case(path, forbidden=box),
+            Case(path, region=mask),
+        ]
+        assert len(same | {provenance.case_digest(case) for case in different}) == 6
+
+
+def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_path):
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    model.save(first)
+    keras.saving.load_model(first).save(second)
+    second_loaded = keras.saving.load_model(second)
+    one, two = provenance.model(model, first), provenance.model(second_loaded, second)
+    assert one["file_sha256"] != two["file_sha256"]
+    for name in ("weights_sha256", "architecture_sha256", "parameters"):
+        assert one[name] == two[name], name
+    weights = second_loaded.get_weights()
+    weights[0][0, 0, 0, 0] += 1
+    second_loaded.set_weights(weights)
+    changed = provenance.model(second_loaded, None)
+    assert changed["weights_sha256"] != one["weights_sha256"]
+    assert changed["file_sha256"] is None
+
+
+def test_the_environment_names_the_backend_that_runs(backend):
+    environment = provenance.environment()
+    assert environment["backend"] == backend
+    assert environment["keras"] == keras.__version__
+    assert environment["backend_version"][0].isdigit()
+    assert environment["device"]
