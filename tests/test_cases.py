@@ -332,9 +332,7 @@ def test_a_region_wholly_outside_is_refused(box: Box) -> None:
 
 
 def test_a_mask_must_be_as_large_as_the_picture(tmp_path: Path) -> None:
-    message = (
-        "case 'a.png': region: Mask(<3 of 3 × 2 pixels>) is 3 × 2 pixels (must be as large as the upright"
-    )
+    message = "case 'a.png': region: Mask(<3 of 3 × 2 pixels>) is 3 × 2 pixels (must be as large as the upright"
     with pytest.raises(CaseError, match=f"^{re.escape(message)}"):
         check_regions(Case("a.png", region=Mask(SHAPE)), 2, 3)
     with pytest.raises(CaseError, match=r"^case 'a\.png': region: mask 'no\.png': no such file"):
@@ -347,9 +345,7 @@ NAMES = ["cat", "coffee cup", "rocket"]
 
 
 def test_known_labels_pass() -> None:
-    check_labels(
-        [Case("a"), Case("a", label="rocket"), Case("a", label=2), Case("a", label=("cat", 1))], NAMES
-    )
+    check_labels([Case("a"), Case("a", label="rocket"), Case("a", label=2), Case("a", label=("cat", 1))], NAMES)
     check_labels([Case("a", label=99), Case("a")], None)
 
 

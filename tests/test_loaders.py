@@ -150,9 +150,7 @@ def _point_in_polygon(x: float, y: float, points: list[list[float]]) -> bool:
 
 def test_a_polygon_beyond_the_picture_is_clipped_with_a_warning(tmp_path: Path) -> None:
     case = _segmented(tmp_path, [[6, 1, 11, 1, 11, 4, 6, 4]])
-    with pytest.warns(
-        CaseWarning, match=r"image 'images/a\.png': region: .*reaches beyond the picture \(8 × 6"
-    ):
+    with pytest.warns(CaseWarning, match=r"image 'images/a\.png': region: .*reaches beyond the picture \(8 × 6"):
         check_regions(case, 8, 6)
     assert np.array(_mask(case)).sum() == 6
 
@@ -405,9 +403,7 @@ BOMB = '<!DOCTYPE bomb [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_voc_with_a_doctype_is_refused(tmp_path: Path, encoding: str) -> None:
     path = _voc(tmp_path)
-    text = (
-        f'<?xml version="1.0" encoding="{encoding}"?>{BOMB}<annotation><filename>&b;</filename></annotation>'
-    )
+    text = f'<?xml version="1.0" encoding="{encoding}"?>{BOMB}<annotation><filename>&b;</filename></annotation>'
     (path / "Annotations/one.xml").write_bytes(text.encode(encoding))
     with pytest.raises(CaseError, match=r"one\.xml: has a DOCTYPE 'bomb'"):
         load_cases(path)
@@ -533,9 +529,7 @@ def test_csv_optional_column_errors(tmp_path: Path) -> None:
     header = f"{HEADER},forbidden,id"
     with pytest.raises(CaseError, match=r"line 2: forbidden is 'maybe' \(must be true or false\)"):
         load_cases(_csv(tmp_path, "a.png,cat,1,2,3,4,maybe,", header=header))
-    with pytest.raises(
-        CaseError, match=r"line 2: left, top, right and bottom are empty \(a forbidden row needs a box"
-    ):
+    with pytest.raises(CaseError, match=r"line 2: left, top, right and bottom are empty \(a forbidden row needs a box"):
         load_cases(_csv(tmp_path, "a.png,cat,,,,,true,", header=header))
     with pytest.raises(CaseError, match=r"line 3: image is 'b\.png', but id 'x' is 'a\.png' above"):
         load_cases(_csv(tmp_path, "a.png,cat,1,2,3,4,,x", "b.png,cat,1,2,3,4,,x", header=header))

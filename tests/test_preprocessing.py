@@ -137,9 +137,7 @@ def test_sixteen_bit_big_endian(tmp_path: Path) -> None:
 
 def test_integers_beyond_sixteen_bits_are_refused() -> None:
     picture = Image.fromarray(np.array([[0, 70000]], dtype=np.int32))
-    with pytest.raises(
-        CaseError, match=r"^picture: has pixels from 0 to 70000 \(16-bit grey goes from 0 to 65535"
-    ):
+    with pytest.raises(CaseError, match=r"^picture: has pixels from 0 to 70000 \(16-bit grey goes from 0 to 65535"):
         open_picture(picture)
 
 
@@ -161,9 +159,7 @@ def test_the_first_of_several_frames(tmp_path: Path, suffix: str) -> None:
     assert _first_pixel(open_picture(tmp_path / f"a.{suffix}")) == ("RGB", RED)
 
 
-@pytest.mark.parametrize(
-    ("shape", "mode"), [((2, 3), "L"), ((2, 3, 1), "L"), ((2, 3, 3), "RGB"), ((2, 3, 4), "RGBA")]
-)
+@pytest.mark.parametrize(("shape", "mode"), [((2, 3), "L"), ((2, 3, 1), "L"), ((2, 3, 3), "RGB"), ((2, 3, 4), "RGBA")])
 def test_uint8_arrays(shape: tuple[int, ...], mode: str) -> None:
     pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     picture = open_picture(pixels)
@@ -177,9 +173,7 @@ def test_an_array_that_is_not_contiguous() -> None:
 
 
 def test_a_float_array_is_refused_and_told_why() -> None:
-    with pytest.raises(
-        CaseError, match=r"float32 array of shape \(4, 4, 3\): whether it goes from 0 to 1, .* uint8"
-    ):
+    with pytest.raises(CaseError, match=r"float32 array of shape \(4, 4, 3\): whether it goes from 0 to 1, .* uint8"):
         open_picture(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
 
 
@@ -258,9 +252,7 @@ def test_damaged_files_give_a_picture_or_a_case_error(tmp_path: Path, suffix: st
 
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    (tmp_path / "bomb.png").write_bytes(
-        _png([(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")])
-    )
+    (tmp_path / "bomb.png").write_bytes(_png([(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]))
     _expect_refusal(tmp_path / "bomb.png", "more than 89,478,485 pixels and was not loaded")
 
 
@@ -401,9 +393,7 @@ masks = (
 regions = st.lists(boxes() | masks, min_size=1, max_size=4)
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
 geometries = st.builds(
-    lambda size, resize: Preprocessing(size, resize=resize, color="rgb")(Image.new("RGB", (WIDTH, HEIGHT)))[
-        1
-    ],
+    lambda size, resize: Preprocessing(size, resize=resize, color="rgb")(Image.new("RGB", (WIDTH, HEIGHT)))[1],
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
     st.sampled_from(["stretch", "crop", "pad"]),
 )
@@ -417,9 +407,7 @@ def _mirrored(region: Box | Mask) -> Box | Mask:
 
 @relaxed
 @given(regions, grids, geometries)
-def test_coverage_is_a_share(
-    given_regions: list[Box | Mask], grid: tuple[int, int], geometry: Geometry
-) -> None:
+def test_coverage_is_a_share(given_regions: list[Box | Mask], grid: tuple[int, int], geometry: Geometry) -> None:
     shares = geometry.coverage(given_regions, grid)
     assert shares.shape == grid
     assert (shares >= 0).all()
@@ -445,9 +433,7 @@ def test_the_area_of_a_stretched_box_is_its_area(box: Box, grid: tuple[int, int]
 
 @relaxed
 @given(regions, grids)
-def test_the_mirrored_region_covers_the_mirrored_grid(
-    given_regions: list[Box | Mask], grid: tuple[int, int]
-) -> None:
+def test_the_mirrored_region_covers_the_mirrored_grid(given_regions: list[Box | Mask], grid: tuple[int, int]) -> None:
     geometry = Geometry(12 / WIDTH, 9 / HEIGHT, 0, 0, 12, 9, WIDTH, HEIGHT)
     mirrored = geometry.coverage([_mirrored(region) for region in given_regions], grid)
     np.testing.assert_allclose(geometry.coverage(given_regions, grid)[:, ::-1], mirrored, atol=1e-12)
@@ -507,9 +493,7 @@ def test_coverage_agrees_with_counting_samples(given_regions: list[Box | Mask], 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(60, 60), (40, 90), (90, 40), (97, 31), (480, 640), (37, 61)])
 @pytest.mark.parametrize("source", [(120, 80), (80, 120), (100, 100), (33, 71)])
-def test_the_mapped_box_is_where_the_pixels_are(
-    resize: str, size: tuple[int, int], source: tuple[int, int]
-) -> None:
+def test_the_mapped_box_is_where_the_pixels_are(resize: str, size: tuple[int, int], source: tuple[int, int]) -> None:
     width, height = source
     box = Box(round(width * 0.4), round(height * 0.35), round(width * 0.6), round(height * 0.7))
     picture = Image.new("RGB", source)
@@ -572,9 +556,7 @@ def test_pad_places_the_picture_on_whole_pixels() -> None:
 
 
 def test_pad_keeps_a_line_of_an_extreme_picture() -> None:
-    pixels, geometry = Preprocessing((10, 10), resize="pad", color="rgb")(
-        Image.new("RGB", (1000, 3), "white")
-    )
+    pixels, geometry = Preprocessing((10, 10), resize="pad", color="rgb")(Image.new("RGB", (1000, 3), "white"))
     assert (pixels[..., 0] == 255).all(axis=1).tolist() == [False] * 4 + [True] + [False] * 5
     assert geometry.coverage(Box(0, 0, 1000, 3), (10, 10)).sum() == pytest.approx(10)
 
@@ -584,9 +566,7 @@ def test_pad_keeps_a_line_of_an_extreme_picture() -> None:
 def test_crop_and_pad_show_the_centre_undistorted(width: int, height: int, rows: int, columns: int) -> None:
     from pytest_cnnaudit.preprocessing import _place
 
-    picture = (
-        Image.new("L", (width, 1)).resize((width, 1)) if height == 1 else Image.new("L", (width, height))
-    )
+    picture = Image.new("L", (width, 1)).resize((width, 1)) if height == 1 else Image.new("L", (width, height))
     for resize in ("crop", "pad"):
         _, geometry = _place(picture, columns, rows, resize)  # type: ignore[arg-type]
         frame = geometry.frame
@@ -611,9 +591,7 @@ def test_an_exif_rotated_photo_takes_upright_boxes(tmp_path: Path) -> None:
     exif[ExifTags.Base.Orientation] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
 
-    pixels, geometry = Preprocessing((20, 40), color="rgb")(
-        Case(tmp_path / "a.png", region=Box(30, 0, 40, 10))
-    )
+    pixels, geometry = Preprocessing((20, 40), color="rgb")(Case(tmp_path / "a.png", region=Box(30, 0, 40, 10)))
 
     np.testing.assert_array_equal(pixels[..., 0] == 255, geometry.coverage(Box(30, 0, 40, 10), (20, 40)) == 1)
 
@@ -672,9 +650,7 @@ def test_scale_gets_pixels_of_its_own() -> None:
 
 
 def test_scale_comes_after_padding() -> None:
-    pixels, _ = Preprocessing(2, resize="pad", scale=lambda x: x - 100, color="grayscale")(
-        Image.new("L", (2, 1), 7)
-    )
+    pixels, _ = Preprocessing(2, resize="pad", scale=lambda x: x - 100, color="grayscale")(Image.new("L", (2, 1), 7))
     assert pixels[..., 0].tolist() == [[-93, -93], [-100, -100]]
 
 
@@ -741,9 +717,7 @@ def test_bound_keeps_what_was_given() -> None:
         (Preprocessing(), (None, 20, 20, 3), r"input shape is \(None, 20, 20, 3\) \(must be \(H, W, C\)"),
     ],
 )
-def test_bound_refuses_what_does_not_fit(
-    preprocessing: Preprocessing, shape: tuple[int, ...], message: str
-) -> None:
+def test_bound_refuses_what_does_not_fit(preprocessing: Preprocessing, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         preprocessing.bound(shape)
 
@@ -758,9 +732,7 @@ def test_regions_are_checked_on_the_way() -> None:
     picture = Image.new("RGB", (8, 6))
     with pytest.raises(CaseError, match=r"^case 'a': region: Box\(8, 0, 9, 6\) lies outside the picture"):
         preprocessing(Case(picture, region=Box(8, 0, 9, 6), id="a"))
-    with pytest.warns(
-        CaseWarning, match=r"^case 'a': forbidden: Box\(0, 0, 9, 6\) reaches beyond the picture"
-    ):
+    with pytest.warns(CaseWarning, match=r"^case 'a': forbidden: Box\(0, 0, 9, 6\) reaches beyond the picture"):
         preprocessing(Case(picture, forbidden=Box(0, 0, 9, 6), id="a"))
 
 

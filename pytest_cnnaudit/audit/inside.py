@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Layer, LayerStats
 
 
-
 class Inside(Base):
     """Inside the network."""
 

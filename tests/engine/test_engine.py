@@ -315,7 +315,7 @@ def test_nan_in_the_weights():
     model = networks.build("functional")
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel, bias * np.nan])
-    with pytest.raises(ValueError, match="The weight '.*bias' of the model '.*' holds NaN or infinity"):
+    with pytest.raises(ValueError, match=r"The weight '.*bias' of the model '.*' holds NaN or infinity"):
         Engine(model)
 
 

@@ -15,9 +15,7 @@ from pytest_cnnaudit.gate.bounds import MOST_CASES, needed_at_rate
 
 def at_least(passed: int, n: int, rate: Fraction) -> Fraction:
     """P(X ≥ passed) for X ~ Binomial(n, rate)."""
-    return sum(
-        (math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(passed, n + 1)), start=Fraction(0)
-    )
+    return sum((math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(passed, n + 1)), start=Fraction(0))
 
 
 def fewest_by_fractions(n: int, rate: str, confidence: str) -> int | None:
@@ -114,9 +112,7 @@ def test_one_more_passing_case_raises_both_bounds(n, data):
     assert fewer[1] < more[1]
 
 
-@given(
-    st.integers(1, 60), st.data(), st.sampled_from(["0.5", "0.75", "0.9"]), st.sampled_from(["0.8", "0.95"])
-)
+@given(st.integers(1, 60), st.data(), st.sampled_from(["0.5", "0.75", "0.9"]), st.sampled_from(["0.8", "0.95"]))
 def test_needed_is_the_first_n_at_which_the_rate_passes(n, data, rate, confidence):
     passed = data.draw(st.integers(0, n))
     needed = needed_at_rate(passed, n, Fraction(rate), Fraction(confidence), at_least=n + 1)

@@ -21,9 +21,7 @@ def binomial(n: int, rate: Fraction) -> list[Fraction]:
     return [math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
 
 
-@pytest.mark.parametrize(
-    ("mostly", "confidence"), [("0.9", "0.95"), ("0.5", "0.875"), ("0.5", "0.5"), ("0.3", "0.9")]
-)
+@pytest.mark.parametrize(("mostly", "confidence"), [("0.9", "0.95"), ("0.5", "0.875"), ("0.5", "0.5"), ("0.3", "0.9")])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 10, 29, 46, 60])
 def test_bounds_rule_agrees_with_exact_fractions_for_every_count(mostly, confidence, n):
     weights, alpha = binomial(n, Fraction(mostly)), 1 - Fraction(confidence)
@@ -33,9 +31,7 @@ def test_bounds_rule_agrees_with_exact_fractions_for_every_count(mostly, confide
             expected = "passed"
         elif sum(weights[: passed + 1]) < alpha:
             expected = "failed"
-        assert judge(passed, n, mostly=float(mostly), confidence=float(confidence)).outcome == expected, (
-            passed
-        )
+        assert judge(passed, n, mostly=float(mostly), confidence=float(confidence)).outcome == expected, passed
 
 
 def test_a_bound_that_is_exactly_the_threshold_passes_and_is_not_below_it():
@@ -51,9 +47,7 @@ def test_point_rule_is_exact(n, data, thousandths):
     assert judge(passed, n, mostly=thousandths / 1000).outcome == expected
 
 
-@pytest.mark.parametrize(
-    ("passed", "n", "mostly"), [(29, 100, 0.29), (7, 100, 0.07), (9, 10, 0.9), (57, 100, 0.57)]
-)
+@pytest.mark.parametrize(("passed", "n", "mostly"), [(29, 100, 0.29), (7, 100, 0.07), (9, 10, 0.9), (57, 100, 0.57)])
 def test_point_rule_passes_on_its_threshold(passed, n, mostly):
     assert judge(passed, n, mostly=mostly).outcome == "passed"
     assert judge(passed - 1, n, mostly=mostly).outcome == "failed"
@@ -96,9 +90,7 @@ def test_wrong_verdicts_are_as_rare_as_the_confidence_promises(rate, n):
     chances = stats.binom.pmf(range(n + 1), n, rate)
     outcomes = [judge(passed, n, mostly=rate, confidence=0.95).outcome for passed in range(n + 1)]
     for wrong in ("passed", "failed"):
-        assert (
-            sum(chance for chance, outcome in zip(chances, outcomes, strict=True) if outcome == wrong) <= 0.05
-        )
+        assert sum(chance for chance, outcome in zip(chances, outcomes, strict=True) if outcome == wrong) <= 0.05
 
 
 def test_inconclusive_says_how_many_cases_are_needed():
@@ -174,9 +166,7 @@ def test_one_more_passing_case_never_makes_it_worse(n, data, rule, min_n):
 
 
 def test_a_verdict_holds_builtin_types_only():
-    verdict = judge(
-        np.int64(48), np.int32(50), mostly=np.float32(0.9), confidence=np.float64(0.95), min_n=np.int8(3)
-    )
+    verdict = judge(np.int64(48), np.int32(50), mostly=np.float32(0.9), confidence=np.float64(0.95), min_n=np.int8(3))
     assert json.loads(json.dumps(asdict(verdict))) == {
         "outcome": "inconclusive",
         "passed": 48,

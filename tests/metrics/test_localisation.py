@@ -40,9 +40,7 @@ def test_chance_and_ceiling_by_hand():
     assert metrics.ceiling([[0.25, 0.0], [0.125, 0.0]]) == 0.25
 
 
-@pytest.mark.parametrize(
-    ("mass", "chance", "excess"), [(0.5, 0.5, 0), (1, 0.75, 1), (0.5, 0.2, 0.375), (0, 0.5, -1)]
-)
+@pytest.mark.parametrize(("mass", "chance", "excess"), [(0.5, 0.5, 0), (1, 0.75, 1), (0.5, 0.2, 0.375), (0, 0.5, -1)])
 def test_excess_by_hand(mass, chance, excess):
     result = metrics.excess(mass, chance)
     assert isinstance(result, float)
@@ -86,9 +84,7 @@ def test_rank_accuracy_by_hand():
 
 def test_rank_accuracy_averages_ties():
     # K = 2: the best cell lies inside, the second place is shared by three cells of which one lies inside.
-    assert metrics.rank_accuracy([[9, 3, 3], [0, 0, 3]], [[1, 1, 0], [0, 0, 0]]) == pytest.approx(
-        (1 + 1 / 3) / 2
-    )
+    assert metrics.rank_accuracy([[9, 3, 3], [0, 0, 3]], [[1, 1, 0], [0, 0, 0]]) == pytest.approx((1 + 1 / 3) / 2)
 
 
 def test_rank_accuracy_takes_the_last_cell_in_part():
@@ -148,9 +144,7 @@ def test_turning_map_and_region_together_changes_nothing(pair, flip):
 def test_a_uniform_map_is_at_chance(pair):
     _, coverage = pair
     for measure in (metrics.mass_inside, metrics.pointing_hit, metrics.rank_accuracy):
-        assert measure(np.full(coverage.shape, 0.3), coverage) == pytest.approx(
-            metrics.chance(coverage), rel=1e-12
-        )
+        assert measure(np.full(coverage.shape, 0.3), coverage) == pytest.approx(metrics.chance(coverage), rel=1e-12)
 
 
 @given(maps_and_regions(), st.integers(1, 9))
@@ -281,9 +275,7 @@ def test_box_shuffle_null_is_the_mean_over_all_other_pairs(pairs, count, random)
     heatmap, coverage = pairs[0]
     heatmaps = np.stack([np.roll(heatmap, random.randrange(9)) for _ in range(count)])
     coverages = np.stack([np.roll(coverage, random.randrange(9)) for _ in range(count)])
-    others = [
-        metrics.mass_inside(heatmaps[i], coverages[j]) for i in range(count) for j in range(count) if i != j
-    ]
+    others = [metrics.mass_inside(heatmaps[i], coverages[j]) for i in range(count) for j in range(count) if i != j]
     assert metrics.box_shuffle_null(heatmaps, coverages) == pytest.approx(np.mean(others), abs=1e-12)
 
 
@@ -305,9 +297,7 @@ def test_centre_prior_is_a_gaussian_in_the_middle():
     np.testing.assert_allclose(prior, prior[::-1, ::-1])
 
 
-@pytest.mark.parametrize(
-    ("shape", "sigma"), [((0, 3), 0.25), ((3, 3), 0), ((3, 3), np.nan), ((3, 3), np.inf)]
-)
+@pytest.mark.parametrize(("shape", "sigma"), [((0, 3), 0.25), ((3, 3), 0), ((3, 3), np.nan), ((3, 3), np.inf)])
 def test_centre_prior_refuses_what_is_no_gaussian(shape, sigma):
     with pytest.raises(ValueError, match="the sides must be at least 1"):
         metrics.centre_prior(shape, sigma)

@@ -44,9 +44,7 @@ def test_hoyer_of_the_extremes(units, sparsity):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_hoyer_neither_overflows_nor_vanishes(scale):
-    assert metrics.hoyer_sparsity(np.array([[3.0, 4.0, 0.0, 0.0]]) * scale)[0] == pytest.approx(
-        0.6, rel=1e-12
-    )
+    assert metrics.hoyer_sparsity(np.array([[3.0, 4.0, 0.0, 0.0]]) * scale)[0] == pytest.approx(0.6, rel=1e-12)
 
 
 def test_hoyer_of_small_number_types():
