@@ -54,10 +54,11 @@ class Run:
     @cached_property
     def recorder(self) -> Recorder:
         """Made when the first test audits."""
+        from pytest_cnnaudit import provenance
         from pytest_cnnaudit.record import Recorder, now
 
         recorder = Recorder(self.report, self.id)
-        self.about.setdefault("started", now())
+        self.about = {"started": now(), "environment": provenance.environment(), **self.about}
         return recorder
 
     @cached_property

@@ -53,22 +53,22 @@ def _architecture(audited: keras.Model) -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and the device."""
+    """Versions, and the backend and its device where Keras is in use."""
+    versions = {name: metadata.version(name) for name in ("pytest", "keras", "numpy", "scipy", "pytest-cnnaudit")}
+    return {"python": platform.python_version(), **versions, **_backend(), "platform": platform.platform()}
+
+
+def _backend() -> dict[str, str | None]:
+    if "keras" not in sys.modules:
+        return {"backend": None, "backend_version": None, "device": None}
     import keras
 
     from pytest_cnnaudit.engine import backends
 
-    backend = keras.config.backend()
-    versions = {name: metadata.version(name) for name in ("pytest", "keras", "numpy", "scipy", "pytest-cnnaudit")}
-    return {
-        "python": platform.python_version(),
-        **versions,
-        "backend": backend,
-        # TensorFlow is also distributed under other names, which a look-up by name would miss.
-        "backend_version": str(sys.modules[backend].__version__),
-        "device": backends.current().device(),
-        "platform": platform.platform(),
-    }
+    name = keras.config.backend()
+    # TensorFlow is also distributed under other names, which a look-up by name would miss.
+    version = str(sys.modules[name].__version__)
+    return {"backend": name, "backend_version": version, "device": backends.current().device()}
 
 
 def picture_key(case: Case) -> Hashable:

@@ -281,19 +281,13 @@ def make_record(
 
 
 def policy(findings: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What was demanded, apart from what came out."""
-    demanded = (
-        "test",
-        "name",
-        "threshold",
-        "direction",
-        "thresholds",
-        "mostly",
-        "confidence",
-        "method",
-        "layer",
-    )
-    return sorted(([finding.get(key) for key in demanded] for finding in findings), key=json.dumps)
+    """What was demanded, apart from what came out: the layer of a measure without a method is a result."""
+    demanded = ("test", "name", "thresholds", "mostly", "confidence", "method")
+    rows = [
+        [*(finding.get(key) for key in demanded), finding.get("layer") if finding.get("method") else None]
+        for finding in findings
+    ]
+    return sorted(rows, key=json.dumps)
 
 
 def digest(value: Any) -> str:

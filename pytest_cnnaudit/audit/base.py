@@ -46,6 +46,8 @@ class Settings:
 class InconclusiveWarning(UserWarning):
     """An audit that neither passed nor failed, under `--cnnaudit-inconclusive warn`."""
 
+    recorded_by_cnnaudit = True
+
 
 def audited(
     assertion: Callable[Concatenate[A, P], Finding],
@@ -218,7 +220,7 @@ class Base:
                     "target": target,
                     "chance": judged.scores[index].chance,
                     "picture": exhibits.case_picture(case, embed=embed),
-                    "regions": exhibits.regions(case, given, role),
+                    "regions": exhibits.regions(case, given, role, embed=embed),
                     "heatmap": None if maps is None else exhibits.heatmap(maps, index),
                     "predictions": exhibits.predictions(predicted, index),
                 }

@@ -39,17 +39,21 @@ def data_url(picture: Image.Image) -> str:
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def regions(case: Case, given: Sequence[Box | Mask] | None, role: str) -> list[dict[str, Any]]:
-    """The case's regions, and those handed to the assertion instead of them."""
+def regions(case: Case, given: Sequence[Box | Mask] | None, role: str, *, embed: bool) -> list[dict[str, Any]]:
+    """The case's regions, or those handed to the assertion instead of them; without `embed` a mask is its box."""
     if given is not None:
-        return [_region(one, role) for one in given]
-    inside = [_region(one, "inside") for one in case.regions]
-    return inside + [_region(one, "forbidden") for one in case.forbidden_regions]
+        return [_region(one, role, embed) for one in given]
+    inside = [_region(one, "inside", embed) for one in case.regions]
+    return inside + [_region(one, "forbidden", embed) for one in case.forbidden_regions]
 
 
-def _region(region: Box | Mask, role: str) -> dict[str, Any]:
+def _region(region: Box | Mask, role: str, embed: bool) -> dict[str, Any]:
     if isinstance(region, Box):
         return {"role": role, "box": [region.left, region.top, region.right, region.bottom]}
+    if not embed:
+        rows, columns = np.nonzero(region.array)
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return {"role": role, "box": [float(edge) for edge in box]}
     mask = Image.fromarray(np.where(region.array, 255, 0).astype(np.uint8))
     mask.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.NEAREST)
     buffer = io.BytesIO()

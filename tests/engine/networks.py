@@ -307,4 +307,4 @@ def gradient(function, at):
         return torch.autograd.grad(function(tensor), tensor)[0].cpu().numpy()
     import jax
 
-    return np.asarray(jax.grad(function)(tensor))
+    return np.asarray(jax.jit(jax.grad(function))(tensor))

@@ -65,7 +65,7 @@ def transcribed(model, layer, images, target):
     dense = model.layers[-1]
     kernel, bias = (ops.convert_to_tensor(weights) for weights in dense.get_weights())
     trunk, head = keras.Model(model.input, cut), keras.Model(cut, dense.input)
-    activations = ops.convert_to_numpy(trunk(images, training=False))
+    activations = trunk.predict(images, verbose=0)
 
     def score(tensor):
         logits = ops.matmul(head(tensor, training=False), kernel) + bias
@@ -113,6 +113,6 @@ def test_grad_cam_of_a_backbone_nested_in_a_model(name):
     # ConvNeXt without its top ends in a layer normalization, the others in their default layer.
     assert heatmaps.layer == f"{inner.name}/{inner.layers[-1].name}"
     assert inner.layers[-1].name == ARCHITECTURES[name].explained or name == "ConvNeXtTiny"
-    activations = ops.convert_to_numpy(inner(images, training=False))
+    activations = inner.predict(images, verbose=0)
     kernel = outer.get_layer("classes").get_weights()[0]
     assert_same_maps(heatmaps.signed, activations @ kernel[:, 3] / 9)

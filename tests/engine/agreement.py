@@ -1,0 +1,49 @@
+"""What one backend computes on models that all build alike: `python agreement.py RESULTS.npz`."""
+
+import sys
+from pathlib import Path
+
+import keras
+import networks
+import numpy as np
+
+from pytest_cnnaudit import Engine
+
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "honest.keras"
+ARCHITECTURES = {"MobileNetV2": (-1, 1), "EfficientNetV2B0": (0, 255)}
+SIDE = 96
+
+
+def models():
+    """Name, model and its input."""
+    for name in ("nested", "flat", "subclassed", "regularized"):
+        yield name, networks.build(name), networks.pictures(5)
+    for name, (low, high) in ARCHITECTURES.items():
+        model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3), classes=7)
+        yield name, networks.assign_weights(model), networks.pictures(2, SIDE, SIDE, low=low, high=high)
+    if FIXTURE.exists():
+        model = keras.saving.load_model(FIXTURE, compile=False)
+        height, width, channels = model.input_shape[1:]
+        yield "fixture", model, networks.pictures(3, height, width, channels, low=0, high=255)
+
+
+def results(model, images):
+    """Maps, scores and statistics by name; each array's first axis is pictures or channels."""
+    engine = Engine(model)
+    for score in ("logit", "probability"):
+        heatmaps = engine.heatmaps(images, target=1, score=score)
+        yield f"{score} map", heatmaps.signed
+        yield f"{score} score", heatmaps.scores
+    yield "logits", engine.predict(images).logits
+    yield "probabilities", engine.predict(images).probabilities
+    stats = engine.activation_stats(images, engine.default_layer)
+    (one,) = stats.values()
+    for name in ("mean", "std", "min", "max", "zero_fraction", "sparsity_per_image", "hoyer_per_image"):
+        yield f"channels' {name}", getattr(one, name)
+
+
+if __name__ == "__main__":
+    np.savez(
+        sys.argv[1],
+        **{f"{name}: {what}": array for name, model, images in models() for what, array in results(model, images)},
+    )
