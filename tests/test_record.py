@@ -141,12 +141,16 @@ class TestRecord:
         assert "evidence" not in _record(finding)["findings"][0]
 
     def test_the_policy_is_what_was_demanded_not_what_came_out(self):
-        low, high = (Finding(TEST, "x", "passed", value=value, threshold=0.5) for value in (0.6, 0.7))
-        stricter = Finding(TEST, "x", "passed", value=0.6, threshold=0.6)
-        named = Finding(TEST, "x", "passed", threshold=0.5, thresholds=(Threshold("at_least", 0.5, "at_least"),))
-        policies = [_record(one)["policy_sha256"] for one in (low, high, stricter, named)]
-        assert policies[0] == policies[1]
-        assert len(set(policies)) == 3
+        limits = {limit: (Threshold("x", limit, "at_least"),) for limit in (0.5, 0.6)}
+        low, high = (Finding(TEST, "x", "passed", value=value, thresholds=limits[0.5]) for value in (0.6, 0.7))
+        stricter = Finding(TEST, "x", "passed", value=0.7, thresholds=limits[0.6])
+        elsewhere = Finding(TEST, "x", "passed", method="grad-cam", layer="conv", thresholds=limits[0.5])
+        deeper = Finding(TEST, "x", "passed", method="grad-cam", layer="conv2", thresholds=limits[0.5])
+        # Without a method the layer is the worst one found, not one that was asked for.
+        worst = Finding(TEST, "x", "passed", value=0.6, layer="conv", thresholds=limits[0.5])
+        policies = [_record(one)["policy_sha256"] for one in (low, high, worst, stricter, elsewhere, deeper)]
+        assert policies[0] == policies[1] == policies[2]
+        assert len(set(policies)) == 4
         assert _record(low, options={"seed": 1})["policy_sha256"] != policies[0]
 
 

@@ -83,13 +83,20 @@ def test_softmax_of_a_nested_classifier_is_found():
     assert engine.default_layer == "one_conv/conv"
 
 
-def test_softmax_reshaped_after_is_found():
-    picture = keras.Input((2, 2, 1))
-    x = layers.Conv2D(2, 1, activation="softmax", name="conv")(picture)
-    x = layers.Reshape((2,))(layers.Cropping2D(((0, 1), (0, 1)))(x))
-    model = networks.assign_weights(keras.Model(picture, x))
-    predictions = Engine(model).predict(PICTURE)
-    close(predictions.probabilities.sum(axis=1), 1)
+@pytest.mark.parametrize("call", ["predict", "heatmaps"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True),
+        lambda x: layers.Reshape((2,))(layers.Softmax()(x)),
+    ],
+    ids=["by hand", "reshaped after"],
+)
+def test_probabilities_are_never_taken_for_logits(ending, call):
+    base = one_conv()
+    engine = Engine(keras.Model(base.input, ending(base.output)))
+    with pytest.raises(ModelError, match="look like probabilities, but there is no Keras softmax right before them"):
+        getattr(engine, call)(np.concatenate([PICTURE, -PICTURE]))
 
 
 def test_predictions_keep_no_trace_of_the_search():
