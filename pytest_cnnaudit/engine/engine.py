@@ -202,7 +202,7 @@ class Engine:
             padded = np.full(len(batch.inputs), wanted[-1], np.int32)
             padded[: batch.count] = wanted
             results = [array[: batch.count] for array in function(batch.inputs, padded)]
-            logits.append(_finite(results[0], "logits", batch))
+            logits.append(self._checked(results[0], batch))
             signed.append(_signed_maps(compute, name, results[3], results[4], results[2], batch))
             targets.append(results[1])
             scores.append(results[2])
@@ -367,7 +367,21 @@ class Engine:
         return self._compiled[key]
 
     def _run(self, batch: Batch) -> npt.NDArray[np.float32]:
-        return _finite(self._function("logits", batch)(batch.inputs), "logits", batch)
+        return self._checked(self._function("logits", batch)(batch.inputs), batch)
+
+    def _checked(self, logits: npt.NDArray[np.float32], batch: Batch) -> npt.NDArray[np.float32]:
+        """The logits, unless they are probabilities: they sum to 1, and for other inputs they do as well."""
+        _finite(logits, "logits", batch)
+        if self._structure().activation is None and _are_normalized(logits):
+            others = self._function("logits", batch)(batch.inputs * 0.5 + 1)
+            if not _are_normalized(others):
+                return logits
+            raise ModelError(
+                f"The outputs of the model {self.model.name!r} look like probabilities, but there is no Keras softmax "
+                "right before them, so the logits can't be reached: end the model in a softmax of Keras (an "
+                "activation, a layer or keras.ops.softmax), or in the logits"
+            )
+        return logits
 
     def _scores(self, inputs: Tensor, score: str) -> tuple[Tensor, Tensor]:
         """The logits and the chosen score of every class, `(N, classes)` each."""
@@ -469,6 +483,10 @@ def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
 
 def _is_shape(value: tuple[Any, ...]) -> bool:
     return all(size is None or isinstance(size, int) for size in value)
+
+
+def _are_normalized(logits: npt.NDArray[np.float32]) -> bool:
+    return bool((logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, rtol=0, atol=1e-4))
 
 
 def _loss_scale(activation: Tensor) -> float:

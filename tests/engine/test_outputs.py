@@ -88,7 +88,7 @@ def test_softmax_of_a_nested_classifier_is_found():
     "ending",
     [
         lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True),
-        lambda x: layers.Reshape((2,))(layers.Softmax()(x)),
+        lambda x: layers.Reshape((1, 2))(layers.Softmax()(x)),
     ],
     ids=["by hand", "reshaped after"],
 )
