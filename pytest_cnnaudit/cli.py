@@ -37,7 +37,7 @@ def print_verdict(report: Path) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {path}: {error}", file=sys.stderr)
         return EXIT_CODES["error"]
-    counts = Counter(finding["outcome"] for finding in record["findings"])
+    counts = Counter("waived" if finding.get("waived") else finding["outcome"] for finding in record["findings"])
     print(f"{record['verdict']} ({', '.join(f'{count} {outcome}' for outcome, count in sorted(counts.items()))})")
     if not record["complete"]:
         print("not complete: audits were deselected, skipped or cut short", file=sys.stderr)

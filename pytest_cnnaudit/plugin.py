@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.cases import Case
     from pytest_cnnaudit.engine import Engine
     from pytest_cnnaudit.preprocessing import Preprocessing
+    from pytest_cnnaudit.publishing import Published
     from pytest_cnnaudit.record import Course, Failure, Recorder
     from pytest_cnnaudit.results import Results
 
@@ -57,6 +58,8 @@ class Run:
         from pytest_cnnaudit import provenance
         from pytest_cnnaudit.record import Recorder, now
 
+        # From here on an earlier run's report would stand for this one, should this one be killed.
+        _remove_report(self.report)
         recorder = Recorder(self.report, self.id)
         self.about = {"started": now(), "environment": provenance.environment(), **self.about}
         return recorder
@@ -116,13 +119,24 @@ def _check_configuration_found(config: pytest.Config) -> None:
     separate = [flag for flag in paths if flag in config.invocation_params.args]
     if not separate or config.getoption("inifilename", None):
         return
-    here = config.invocation_params.dir
-    ini = next((path for folder in (here, *here.parents) for path in _ini_files(folder)), None)
+    ini = next((path for folder in _where_tests_are(config) for path in _ini_files(folder)), None)
     if ini is not None and ini != config.inipath:
         raise pytest.UsageError(
             f"pytest took the path after {separate[0]} for a test and read {config.inipath or 'no ini file'} instead "
             f"of {ini}: write {separate[0]}=PATH"
         )
+
+
+def _where_tests_are(config: pytest.Config) -> list[Path]:
+    """The folders in which pytest looks for its ini file: from the tests' common one upwards."""
+    here = config.invocation_params.dir
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return [here, *here.parents]
+    # Links stay as they are, as in pytest's own search.
+    tests = [Path(os.path.normpath(here / argument.split("::")[0])) for argument in config.args]
+    folders = [test if test.is_dir() else test.parent for test in tests]
+    common = Path(os.path.commonpath(folders))
+    return [common, *common.parents]
 
 
 def _ini_files(folder: Path) -> Iterator[Path]:
@@ -454,7 +468,8 @@ def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
 
 
 def _in_package(entry: Any) -> bool:
-    return Path(__file__).parent in Path(entry.path).parents
+    # By the module's name: a dataclass' own methods have no file.
+    return str(entry.frame.f_globals.get("__name__", "")).split(".")[0] == "pytest_cnnaudit"
 
 
 def _cut_at_user_line(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
@@ -483,11 +498,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     run = session.config.stash.get(RUN, None)
     if run is None or not run.is_controller or session.config.getoption("collectonly", False):
         return result
-    audited = _write_report(run)
-    if not audited and _is_required(session.config):
+    required = _is_required(session.config)
+    published = _publish(run)
+    if published is None and (required or run.collected or run.deselected):
+        # What an earlier run found says nothing about this one.
+        _remove_report(run.report)
+    if published is None and required:
         run.summary.append("an audit was required, but none was executed (--cnnaudit-require)")
-        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    fails = required if published is None else not published.written
+    if fails and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return result
 
 
@@ -495,16 +515,23 @@ def _is_required(config: pytest.Config) -> bool:
     return bool(options.value(config, "require")) or options.is_on_command_line(config, "model")
 
 
-def _write_report(run: Run) -> bool:
-    """Whether there was anything to report."""
+def _publish(run: Run) -> Published | None:
+    """Writes the report; None where no audit was executed."""
     folder = run.report / ".parts" / run.id
     if not folder.is_dir():
-        return False
+        return None
     from pytest_cnnaudit import publishing
 
     published = publishing.publish(run.report, folder, options=_policy(run.config))
     run.summary.extend(published.lines)
-    return published.audits > 0
+    return published if published.audits else None
+
+
+def _remove_report(report: Path) -> None:
+    if (report / "record.json").is_file():
+        from pytest_cnnaudit import record
+
+        record.remove_report(report)
 
 
 def _policy(config: pytest.Config) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_cnnaudit import record as records
 from pytest_cnnaudit import report as reports
+from pytest_cnnaudit.naming import page_name
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Published:
     """How many audits there were, and what to say of them."""
 
     audits: int
+    written: bool
     lines: tuple[str, ...]
 
 
@@ -31,24 +33,25 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
     if not judged:
         records.drop_parts(folder)
         _remove_if_empty(report)
-        return Published(0, ())
+        return Published(0, False, ())
     foreign = records.foreign_files(report)
     if foreign:
         return Published(
             len(judged),
+            False,
             (
                 f"the report was not written: {report / foreign[0]} exists and is not from cnnaudit",
                 f"give another folder with --cnnaudit-report; the findings are kept in {folder}",
             ),
         )
     record = records.make_record(judged, about, complete=is_complete(parts, about), options=options)
-    records.replace_report(report)
-    path = report / "record.json"
-    records.write_json(path, record)
-    written = [path, *reports.render(record, judged, report)]
-    records.write_manifest(report, written)
+    pages = [f"tests/{page_name(part['test'])}.html" for part in judged]
+    record["files"] = ["index.html", "record.json", "summary.md", *pages]
+    records.remove_report(report)
+    records.write_json(report / "record.json", record)
+    reports.render(record, judged, report)
     records.drop_parts(folder)
-    return Published(len(judged), tuple(_lines(record, report)))
+    return Published(len(judged), True, tuple(_lines(record, report)))
 
 
 def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]]) -> bool:

@@ -25,7 +25,7 @@ from pytest_cnnaudit.gate import worst
 from pytest_cnnaudit.naming import page_name
 
 SCHEMA = 1
-MANIFEST = ".written-by-cnnaudit.json"
+JOURNAL = ".journal"
 PARTS = ".parts"
 A_DAY = 24 * 60 * 60
 
@@ -81,6 +81,8 @@ class Finding:
     mostly: float | None = None
     confidence: float | None = None
     thresholds: tuple[Threshold, ...] = ()
+    demands: Mapping[str, Any] = field(default_factory=dict)
+    """The assertion's arguments but for what was measured, defaults included."""
     message: str = ""
     waived: str | None = None
     cases: tuple[CaseResult, ...] = ()
@@ -166,6 +168,7 @@ class Recorder:
         self.report = report
         self.folder = report / PARTS / run
         self._cases: dict[Case, str] = {}
+        self._described: dict[str, Any] = {}
         self._parts: dict[str, dict[str, Any]] = {}
 
     def page(self, test: str) -> Path:
@@ -181,13 +184,14 @@ class Recorder:
             "findings": [],
             "failure": None,
         }
+        self._journal(test).unlink(missing_ok=True)
         self._write(test, self._parts[test])
 
     def add(self, finding: Finding) -> None:
-        """Keeps a finding of a running test."""
-        part = self._parts[finding.test]
-        part["findings"].append(finding)
-        self._write(finding.test, part)
+        """Keeps a finding of a running test: a line more in its journal, should the test never end."""
+        self._parts[finding.test]["findings"].append(finding)
+        with self._journal(finding.test).open("a", encoding="utf-8", errors="backslashreplace") as journal:
+            journal.write(json.dumps(to_json(asdict(finding)), allow_nan=False) + "\n")
 
     def finish(self, test: str, course: Course) -> None:
         """A test ends; a failure of its own becomes a finding too."""
@@ -213,6 +217,7 @@ class Recorder:
             waived=course.waived,
         )
         self._write(test, part)
+        self._journal(test).unlink(missing_ok=True)
 
     def saw(self, cases: Iterable[Case], digest_of: Callable[[Case], str]) -> None:
         """Notes the cases that were judged, for the record's digest of the data."""
@@ -222,7 +227,14 @@ class Recorder:
 
     def describe(self, worker: str, about: Mapping[str, Any]) -> None:
         """Keeps what the process knows of the run: model, data, environment, collected tests."""
-        write_json(self.folder / f"about-{worker}.json", {**about, "cases": sorted(set(self._cases.values()))})
+        cases = sorted([case.name, digest] for case, digest in self._cases.items())
+        described = {**about, "cases": cases}
+        if described != self._described:
+            self._described = described
+            write_json(self.folder / f"about-{worker}.json", described)
+
+    def _journal(self, test: str) -> Path:
+        return self.folder / f"{page_name(test)}{JOURNAL}"
 
     def _write(self, test: str, part: Mapping[str, Any]) -> None:
         findings = [asdict(finding) for finding in part["findings"]]
@@ -238,6 +250,7 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         (about if path.name.startswith("about-") else parts).append(content)
     for part in parts:
         if part["state"] == "running":
+            part["findings"] = _read_journal(folder / f"{page_name(part['test'])}{JOURNAL}")
             lost = Finding(
                 part["test"],
                 "error",
@@ -246,6 +259,12 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             )
             part["findings"].append(to_json(asdict(lost)))
     return sorted(parts, key=lambda part: str(part["test"])), about
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    """The findings of a test that never ended; its last line may have been cut short."""
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
+    return [json.loads(line) for line in lines[:-1]]
 
 
 def make_record(
@@ -261,7 +280,7 @@ def make_record(
         for part in parts
         for finding in part["findings"]
     ]
-    cases = sorted({case for one in about for case in one.get("cases", ())})
+    cases = {(name, digest) for one in about for name, digest in one.get("cases", ())}
     judged = [finding["outcome"] for finding in findings if not finding["waived"]]
     first: dict[str, Any] = next((dict(one) for one in about if one.get("model")), dict(about[0]) if about else {})
     return {
@@ -271,7 +290,7 @@ def make_record(
         "started": min((one["started"] for one in about if one.get("started")), default=None),
         "finished": now(),
         "model": first.get("model"),
-        "data": {"cases": len(cases), "sha256": digest(cases)} if cases else None,
+        "data": {"cases": len(cases), "sha256": digest(sorted(case for _, case in cases))} if cases else None,
         "environment": first.get("environment"),
         "seed": options.get("seed"),
         "baseline": None,
@@ -281,12 +300,8 @@ def make_record(
 
 
 def policy(findings: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What was demanded, apart from what came out: the layer of a measure without a method is a result."""
-    demanded = ("test", "name", "thresholds", "mostly", "confidence", "method")
-    rows = [
-        [*(finding.get(key) for key in demanded), finding.get("layer") if finding.get("method") else None]
-        for finding in findings
-    ]
+    """What was demanded, apart from what came out."""
+    rows = [[finding["test"], finding["name"], finding["demands"]] for finding in findings]
     return sorted(rows, key=json.dumps)
 
 
@@ -301,36 +316,29 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def replace_report(report: Path) -> None:
+def remove_report(report: Path) -> None:
     """Removes what an earlier run wrote into the folder, and nothing else."""
-    for name in _manifest(report):
+    for name in _files(report):
         path = report / name
         if path.is_file() and report.resolve() in path.resolve().parents:
             path.unlink()
 
 
-def write_manifest(report: Path, written: Iterable[Path]) -> None:
-    """Notes which files are ours, for the next run to replace."""
-    names = sorted(str(path.relative_to(report)) for path in written)
-    write_json(report / MANIFEST, {"files": [*names, MANIFEST]})
-
-
 def foreign_files(report: Path) -> list[str]:
     """Files in the report's folder that we would overwrite but did not write."""
-    ours = set(_manifest(report))
+    ours = set(_files(report))
     return [
         name for name in ("index.html", "record.json", "summary.md") if (report / name).exists() and name not in ours
     ]
 
 
-def _manifest(report: Path) -> list[str]:
-    path = report / MANIFEST
-    if not path.is_file():
-        return []
+def _files(report: Path) -> list[str]:
+    """What the record in the folder says was written with it; nothing where there is no record of ours."""
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        record = json.loads((report / "record.json").read_text(encoding="utf-8"))
+        files = record["files"] if record["policy_sha256"] else []
         return [name for name in files if isinstance(name, str)]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cnnaudit import record
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import AuditFailure, Course, Failure, Finding, Recorder, Threshold
+from pytest_cnnaudit.record import AuditFailure, Course, Failure, Finding, Recorder
 
 TEST = "test_pets.py::test_looks"
 FINDING = Finding(TEST, "mass_inside", "failed", value=0.25, threshold=0.5, direction="at_least", n=1)
@@ -107,10 +107,14 @@ class TestParts:
 
 
 def _record(*findings, **changes):
-    about = {"started": "2026-01-01T00:00:00+00:00", "cases": ["b", "a"], "model": {"parameters": 1}}
+    about = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "cases": [["two", "b"], ["one", "a"], ["twin", "a"]],
+        "model": {"parameters": 1},
+    }
     part = {"test": TEST, "state": "finished", "findings": [record.to_json(record.asdict(one)) for one in findings]}
     arguments = {"complete": True, "options": {"seed": 0}, **changes}
-    return record.make_record([part], [{"cases": ["a"]}, about], **arguments)
+    return record.make_record([part], [{"cases": [["one", "a"]]}, about], **arguments)
 
 
 class TestRecord:
@@ -133,7 +137,7 @@ class TestRecord:
 
     def test_the_data_is_each_case_once(self):
         made = _record(FINDING)
-        assert made["data"] == {"cases": 2, "sha256": record.digest(["a", "b"])}
+        assert made["data"] == {"cases": 3, "sha256": record.digest(["a", "a", "b"])}
         assert (made["model"], made["started"]) == ({"parameters": 1}, "2026-01-01T00:00:00+00:00")
 
     def test_the_evidence_stays_on_the_pages(self):
@@ -141,16 +145,13 @@ class TestRecord:
         assert "evidence" not in _record(finding)["findings"][0]
 
     def test_the_policy_is_what_was_demanded_not_what_came_out(self):
-        limits = {limit: (Threshold("x", limit, "at_least"),) for limit in (0.5, 0.6)}
-        low, high = (Finding(TEST, "x", "passed", value=value, thresholds=limits[0.5]) for value in (0.6, 0.7))
-        stricter = Finding(TEST, "x", "passed", value=0.7, thresholds=limits[0.6])
-        elsewhere = Finding(TEST, "x", "passed", method="grad-cam", layer="conv", thresholds=limits[0.5])
-        deeper = Finding(TEST, "x", "passed", method="grad-cam", layer="conv2", thresholds=limits[0.5])
-        # Without a method the layer is the worst one found, not one that was asked for.
-        worst = Finding(TEST, "x", "passed", value=0.6, layer="conv", thresholds=limits[0.5])
-        policies = [_record(one)["policy_sha256"] for one in (low, high, worst, stricter, elsewhere, deeper)]
-        assert policies[0] == policies[1] == policies[2]
-        assert len(set(policies)) == 4
+        asked = {"at_least": 0.5, "min_n": 10}
+        low, high = (Finding(TEST, "x", "passed", value=value, layer=str(value), demands=asked) for value in (0.6, 0.7))
+        laxer = Finding(TEST, "x", "passed", value=0.6, demands={**asked, "min_n": 1})
+        other = Finding(TEST, "y", "passed", value=0.6, demands=asked)
+        policies = [_record(one)["policy_sha256"] for one in (low, high, laxer, other)]
+        assert policies[0] == policies[1]
+        assert len(set(policies)) == 3
         assert _record(low, options={"seed": 1})["policy_sha256"] != policies[0]
 
 
@@ -168,24 +169,30 @@ class TestCases:
         assert digested == cases
         recorder.describe("main", {"collected": []})
         _, [about] = record.read_parts(recorder.folder)
-        assert about == {"collected": [], "cases": ["a.png", "b.png"]}
+        assert about == {"collected": [], "cases": [["a.png", "a.png"], ["b.png", "b.png"]]}
 
 
 class TestFolder:
-    def test_only_what_the_manifest_names_is_removed(self, tmp_path):
+    def test_only_what_the_record_names_is_removed(self, tmp_path):
         for name in ("index.html", "mine.html"):
             (tmp_path / name).write_text("")
-        record.write_manifest(tmp_path, [tmp_path / "index.html"])
+        outside = tmp_path.parent / f"{tmp_path.name}.txt"
+        outside.write_text("")
+        files = ["index.html", "record.json", f"../{outside.name}"]
+        record.write_json(tmp_path / "record.json", {"policy_sha256": "0", "files": files})
         assert record.foreign_files(tmp_path) == []
-        record.replace_report(tmp_path)
+        record.remove_report(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
+        assert outside.exists()
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": null}', '{"files": [["index.html"]]}'])
-    def test_a_broken_manifest_makes_every_file_foreign(self, tmp_path, text):
-        (tmp_path / record.MANIFEST).write_text(text)
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", '{"files": ["index.html"]}', '{"policy_sha256": "0", "files": 3}']
+    )
+    def test_without_a_record_of_ours_every_file_is_foreign(self, tmp_path, text):
+        (tmp_path / "record.json").write_text(text)
         (tmp_path / "index.html").write_text("")
-        assert record.foreign_files(tmp_path) == ["index.html"]
-        record.replace_report(tmp_path)
+        assert record.foreign_files(tmp_path) == ["index.html", "record.json"]
+        record.remove_report(tmp_path)
         assert (tmp_path / "index.html").exists()
 
     def test_parts_of_others_are_dropped_when_nobody_can_be_writing_them(self, tmp_path):

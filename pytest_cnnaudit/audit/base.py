@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -54,22 +55,45 @@ def audited(
 ) -> Callable[Concatenate[A, P], Finding]:
     """Records what an assertion finds, or that it could not find anything, and raises unless it passed."""
     name = assertion.__name__.removeprefix("assert_")
+    signature = inspect.signature(assertion)
 
     @functools.wraps(assertion)
     def wrapper(self: A, *args: P.args, **kwargs: P.kwargs) -> Finding:
         __tracebackhide__ = True
         start = time.perf_counter()
+        demands: dict[str, Any] = {}
         try:
+            demands = _demands(assertion.__name__, signature, self, *args, **kwargs)
             finding = assertion(self, *args, **kwargs)
         except Exception as error:
             seconds = time.perf_counter() - start
-            self._recorder.add(Finding(self._test, name, "error", seconds=seconds, message=str(error)))
+            failed = Finding(self._test, name, "error", seconds=seconds, demands=demands, message=str(error))
+            self._recorder.add(failed)
             error.recorded_by_cnnaudit = True  # type: ignore[attr-defined]
             raise
-        finding = replace(finding, test=self._test, seconds=time.perf_counter() - start)
+        finding = replace(finding, test=self._test, seconds=time.perf_counter() - start, demands=demands)
         return self._conclude(finding)
 
     return cast(Callable[Concatenate[A, P], Finding], wrapper)
+
+
+def _demands(assertion: str, signature: inspect.Signature, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments apart from what is measured, as JSON; a `TypeError` where they don't fit."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"cnnaudit.{assertion}: {error}") from None
+    bound.apply_defaults()
+    measured = ("self", "cases", "name", "value", "chance", "evidence")
+    return {name: _plain(value) for name, value in bound.arguments.items() if name not in measured}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return getattr(value, "__name__", repr(value))
 
 
 class Base:

@@ -93,7 +93,7 @@ class Judged:
             name=self.name,
             outcome=verdict.outcome,
             value=self.scores[0].value if self.single else verdict.value,
-            threshold=demanded(limit, chance) if self.single else verdict.threshold,
+            threshold=self._decisive(chance) if self.single else verdict.threshold,
             direction=limit.direction if self.single else "at_least",
             chance=chance,
             interval=None if self.single else verdict.interval,
@@ -109,6 +109,11 @@ class Judged:
         lines = self._single_lines(verdict, chance) if self.single else self._lines(verdict, mean, chance)
         lines += ["" if finding.outcome == "passed" else page]
         return replace(finding, message=text(self.name, finding.outcome, lines))
+
+    def _decisive(self, chance: float | None) -> float:
+        """The strictest value that the limits demand of a single case."""
+        values = [demanded(limit, chance) for limit in self.limits]
+        return max(values) if self.limits[0].direction == "at_least" else min(values)
 
     def _demands(self) -> str:
         return " and ".join(f"{limit.name} {_SIGN[limit.direction]} {limit.value:g}" for limit in self.limits)

@@ -31,6 +31,8 @@ Target: TypeAlias = str | int | Sequence[str | int]
 Layers: TypeAlias = str | Sequence[str] | None
 
 _CONVOLUTION_OR_POOLING = ("Conv", "Pooling")
+_SAME = 1e-3
+"""Probabilities that differ by less are the same: half precision has three digits."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class _Structure:
     layers: tuple[Layer, ...]
     default: int | None
     outputs: int
+    squashing: int | None
+    """Which of the softmaxes and sigmoids that the model computes makes its output."""
     activation: Activation | None
 
 
@@ -83,6 +87,7 @@ class Engine:
         self._backend = backends.current()
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._structures: dict[tuple[int, ...], _Structure] = {}
+        self._is_linear = False
 
     # What the model is made of
 
@@ -195,6 +200,8 @@ class Engine:
                 f"The layer {explained.path!r} has outputs of shape {explained.output_shape}; a heatmap needs "
                 f"a spatial one, such as {self.default_layer!r}"
             )
+        if isinstance(target, Iterable) and not isinstance(target, str):
+            target = list(target)
         signed, targets, scores, logits, batched = [], [], [], [], []
         for batch in self._batches(images):
             wanted = self._targets(target, batch)
@@ -302,16 +309,19 @@ class Engine:
             raise ModelError(f"The model {self.model.name!r} {problem}; name one with output=: {', '.join(names)}")
         return values[names.index(self.output)]
 
-    def _call_model(self, inputs: Tensor) -> tuple[Tensor, Activation | None]:
-        """Logits `(N, outputs)` and the activation found behind them."""
+    def _call_model(self, inputs: Tensor) -> tuple[Tensor, list[outputs.Squashing]]:
+        """The chosen output, and every softmax and sigmoid on the way."""
         if self._channels_first:
             inputs = keras.ops.transpose(inputs, (0, 3, 1, 2))
         with outputs.squashings() as found:
-            output = self._pick(self.model(inputs, training=False))
-        logits, activation = outputs.find_logits(output, found)
-        if len(logits.shape) != 2:
-            logits = keras.ops.reshape(logits, (logits.shape[0], -1))
-        return logits, activation
+            return self._pick(self.model(inputs, training=False)), found
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """Logits `(N, outputs)`."""
+        squashing = self._structure().squashing
+        output, found = self._call_model(inputs)
+        logits = output if squashing is None else found[squashing][1]
+        return keras.ops.reshape(logits, (logits.shape[0], -1))
 
     def _structure(self) -> _Structure:
         shape = self._probe_shape()
@@ -326,7 +336,7 @@ class Engine:
         return (height or size[0], width or size[1], channels or 3)
 
     def _record(self, shape: tuple[int, ...]) -> _Structure:
-        found: list[tuple[Tensor, Activation | None]] = []
+        found: list[tuple[Tensor, list[outputs.Squashing]]] = []
         calls: list[Call] = []
         layers: list[tuple[Layer, ...]] = []
 
@@ -335,9 +345,24 @@ class Engine:
             layers.append(tracing.layers_of(calls))
 
         self._backend.abstract(run, self.model, (1, *shape), "float32")
-        logits, activation = found[0]
-        self._check_head(int(logits.shape[-1]), activation)
-        return _Structure(layers[0], tracing.default_layer(calls), int(logits.shape[-1]), activation)
+        output, squashings = found[0]
+        squashing, certain = outputs.find_squashing(output, squashings)
+        if squashing is not None and not certain and not self._is_made_by(squashing, shape):
+            squashing = None
+        activation = None if squashing is None else squashings[squashing][0]
+        width = int(np.prod(output.shape[1:]))
+        self._check_head(width, activation)
+        return _Structure(layers[0], tracing.default_layer(calls), width, squashing, activation)
+
+    def _is_made_by(self, squashing: int, shape: tuple[int, ...]) -> bool:
+        """Whether the output has the values of this softmax or sigmoid, on a random picture."""
+
+        def program(inputs: Tensor) -> Tensor:
+            output, found = self._call_model(inputs)
+            return outputs.deviation(output, found[squashing])
+
+        picture = np.random.default_rng(0).uniform(0, 1, (1, *shape)).astype(np.float32)
+        return bool(self._backend.compiled(program, self.model)(picture) < _SAME)
 
     def _check_head(self, outputs: int, activation: Activation | None) -> None:
         if "softmax" in (activation, self._activation) and outputs == 1:
@@ -370,23 +395,29 @@ class Engine:
         return self._checked(self._function("logits", batch)(batch.inputs), batch)
 
     def _checked(self, logits: npt.NDArray[np.float32], batch: Batch) -> npt.NDArray[np.float32]:
-        """The logits, unless they are probabilities: they sum to 1, and for other inputs they do as well."""
+        """The logits, unless they are probabilities: from 0 to 1 for these inputs and for very different ones."""
         _finite(logits, "logits", batch)
-        if self._structure().activation is None and _are_normalized(logits):
-            others = self._function("logits", batch)(batch.inputs * 0.5 + 1)
-            if not _are_normalized(others):
+        if self._is_linear or self._structure().activation is not None:
+            return logits
+        raw = logits[:, -self._structure().outputs :]
+        if _are_probabilities(raw):
+            function = self._function("logits", batch)
+            others = [function(scale * (batch.inputs + 1))[:, -raw.shape[1] :] for scale in (0.5, 1e4, -1e4)]
+            constant = all(np.array_equal(raw, other) for other in others)
+            normalized = _are_normalized(raw, others[0])
+            self._is_linear = constant or not (normalized or all(map(_are_probabilities, others)))
+            if self._is_linear:
                 return logits
             raise ModelError(
-                f"The outputs of the model {self.model.name!r} look like probabilities, but there is no Keras softmax "
-                "right before them, so the logits can't be reached: end the model in a softmax of Keras (an "
-                "activation, a layer or keras.ops.softmax), or in the logits"
+                f"The outputs of the model {self.model.name!r} look like probabilities, but no softmax or sigmoid of "
+                "Keras makes them, so the logits can't be reached: end the model in one of these (an activation, a "
+                "layer or keras.ops.softmax), or in the logits"
             )
         return logits
 
     def _scores(self, inputs: Tensor, score: str) -> tuple[Tensor, Tensor]:
         """The logits and the chosen score of every class, `(N, classes)` each."""
-        logits, _ = self._call_model(inputs)
-        scores = partial(outputs.class_scores, logits, self.activation)
+        scores = partial(outputs.class_scores, self._logits(inputs), self.activation)
         return scores("logit"), scores(score)
 
     def _logits_program(self, inputs: Tensor) -> Tensor:
@@ -452,6 +483,12 @@ def _check_model(model: Any) -> None:
         raise ModelError(
             f"The model {model.name!r} is not built: call it once on a batch, or give its first layer an input shape"
         )
+    if not isinstance(model, (keras.Sequential, keras.Function)):
+        unbuilt = next((layer for layer in model._flatten_layers() if not layer.built), None)
+        if unbuilt is not None:
+            raise ModelError(
+                f"The layer {unbuilt.name!r} of the model {model.name!r} is not built: call the model once on a batch"
+            )
     for variable in model.variables:
         # Looked for here and not in what comes out: TensorFlow's fused convolution and ReLU make NaN 0.
         if keras.backend.is_float_dtype(variable.dtype) and not keras.ops.all(keras.ops.isfinite(variable.value)):
@@ -485,8 +522,12 @@ def _is_shape(value: tuple[Any, ...]) -> bool:
     return all(size is None or isinstance(size, int) for size in value)
 
 
-def _are_normalized(logits: npt.NDArray[np.float32]) -> bool:
-    return bool((logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, rtol=0, atol=1e-4))
+def _are_probabilities(values: npt.NDArray[np.float32]) -> bool:
+    return bool((values >= 0).all() and (values <= 1).all())
+
+
+def _are_normalized(*values: npt.NDArray[np.float32]) -> bool:
+    return all(np.allclose(rows.sum(axis=1), 1, rtol=0, atol=_SAME) for rows in values)
 
 
 def _loss_scale(activation: Tensor) -> float:

@@ -60,7 +60,7 @@ def read_class_names(source: str | PathLike[str] | Sequence[str]) -> tuple[str, 
     """Class names from a text file, one a line in the order of the outputs, or as given."""
     if isinstance(source, (str, PathLike)):
         try:
-            text = Path(source).read_text(encoding="utf-8")
+            text = Path(source).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"The class names {str(source)!r} can't be read: {error}") from error
         names = tuple(line.strip() for line in text.splitlines() if line.strip())

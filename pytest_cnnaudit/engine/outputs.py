@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from scipy.special import expit, softmax
 from pytest_cnnaudit.engine.backends import Tensor
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
+Squashing: TypeAlias = tuple[Activation, Tensor, Tensor]
+"""Which one, its input and its output."""
 _SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
 
 
@@ -27,13 +30,13 @@ class NonFiniteError(ValueError):
 
 
 @contextmanager
-def squashings() -> Iterator[list[tuple[Activation, Tensor, Tensor]]]:
+def squashings() -> Iterator[list[Squashing]]:
     """Collects `(activation, input, output)` of every softmax and sigmoid that the model computes.
 
     All ways to write one in Keras (an activation argument, a layer, an operation, `keras.ops` in a
     subclassed model's `call`) end in the same two backend functions, so the logit is found wherever it is.
     """
-    found: list[tuple[Activation, Tensor, Tensor]] = []
+    found: list[Squashing] = []
     originals = {name: getattr(keras_backend.nn, name) for name in _SQUASHING}
 
     def wrap(name: str) -> object:
@@ -53,12 +56,27 @@ def squashings() -> Iterator[list[tuple[Activation, Tensor, Tensor]]]:
             setattr(keras_backend.nn, name, original)
 
 
-def find_logits(output: Tensor, found: Sequence[tuple[Activation, Tensor, Tensor]]) -> tuple[Tensor, Activation | None]:
-    """The value before the softmax or sigmoid that made `output`, and which it was; else `(output, None)`."""
-    for activation, before, after in reversed(found):
+def find_squashing(output: Tensor, found: Sequence[Squashing]) -> tuple[int | None, bool]:
+    """Position of the softmax or sigmoid that made `output`, and whether that is certain.
+
+    It is where the tensors are the same one. Where something came between, such as a reshape or a cast, the
+    last one with as many values is a candidate, to be held against the output's values.
+    """
+    for position, (_, _, after) in reversed(list(enumerate(found))):
         if after is output:
-            return before, activation
-    return output, None
+            return position, True
+    size = _size(output)
+    return next((i for i, (_, _, after) in reversed(list(enumerate(found))) if _size(after) == size), None), False
+
+
+def _size(tensor: Tensor) -> int:
+    return math.prod(int(side) for side in tensor.shape)
+
+
+def deviation(output: Tensor, squashing: Squashing) -> Tensor:
+    """Largest difference between the output and what the softmax or sigmoid gave."""
+    after = keras.ops.reshape(keras.ops.cast(squashing[2], "float32"), output.shape)
+    return keras.ops.max(keras.ops.abs(after - keras.ops.cast(output, "float32")))
 
 
 def class_scores(logits: Tensor, activation: Activation, score: str) -> Tensor:

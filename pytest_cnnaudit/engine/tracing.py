@@ -174,7 +174,9 @@ def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
 
 def _is_relu_like(operation: keras.Operation) -> bool:
     """Whether its output is exactly 0 for every negative input: the units of which one says that they fire."""
-    activation = getattr(operation, "activation", None) or operation
+    # Another's layer may use what it calls its activation anywhere inside.
+    keras_own = type(operation).__module__.startswith("keras.")
+    activation = (getattr(operation, "activation", None) if keras_own else None) or operation
     name = getattr(activation, "__name__", type(activation).__name__)
     return name.lower() in {"relu", "relu6"} and not getattr(activation, "negative_slope", 0)
 

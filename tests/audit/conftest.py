@@ -1,7 +1,6 @@
 """An `Audit` as the fixture makes it, without pytest in between, and what it wrote."""
 
 import functools
-import json
 
 import pytest
 from colours import CLASSES, colour_model
@@ -9,8 +8,7 @@ from hypothesis import settings
 
 from pytest_cnnaudit import Engine
 from pytest_cnnaudit.audit import Audit, Settings
-from pytest_cnnaudit.naming import page_name
-from pytest_cnnaudit.record import Recorder
+from pytest_cnnaudit.record import Recorder, read_parts
 from pytest_cnnaudit.results import Results
 
 TEST = "tests/test_gate.py::test_looks"
@@ -63,9 +61,11 @@ def recorded(recorder):
     """The findings on disk, as JSON, without waiting for the test's end."""
 
     def read():
-        part = json.loads((recorder.folder / f"{page_name(TEST)}.json").read_text(encoding="utf-8"))
+        [part], _ = read_parts(recorder.folder)
         assert part["test"] == TEST
-        return part["findings"]
+        *findings, unfinished = part["findings"]
+        assert (unfinished["name"], unfinished["outcome"]) == ("error", "error")
+        return findings
 
     return read
 

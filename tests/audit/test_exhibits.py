@@ -120,7 +120,7 @@ class TestPicture:
         audit = audit_of(results, pictures=pictures)
         refused(audit.assert_mass_inside, half_case(10))
         refused(audit.assert_predicts, half_case(10, label="green"))
-        written = "".join(path.read_text() for path in recorder.folder.glob("*.json"))
+        written = "".join(path.read_text() for path in recorder.folder.iterdir())
         assert ("data:image" in written) is (pictures == "embed")
         assert '"width": 4' in written
 

@@ -256,7 +256,7 @@ def test_small_gradients_survive_half_precision():
         x = layers.Dense(2, dtype="float32", name="head")(layers.GlobalAveragePooling2D(name="gap")(x))
         model = keras.Model(picture, x)
     networks.assign_weights(model)
-    kernel = np.full((4, 2), 1e-5, np.float32)
+    kernel = np.array([[-1e-5, 1e-5]] * 4, np.float32)
     model.get_layer("head").set_weights([kernel, np.zeros(2, np.float32)])
     engine, images = Engine(model), networks.pictures(2, 64, 64)
     activations = engine.activations(images, "conv1")["conv1"]

@@ -83,20 +83,77 @@ def test_softmax_of_a_nested_classifier_is_found():
     assert engine.default_layer == "one_conv/conv"
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        layers.Reshape((1, 2)),
+        layers.Activation("linear", dtype="float64"),
+        lambda x: layers.Dropout(0.5)(layers.Reshape((2, 1))(x)),
+    ],
+    ids=["reshape", "cast", "reshape and dropout"],
+)
+def test_softmax_is_found_behind_what_changes_no_value(ending):
+    base = one_conv("layer")
+    engine = Engine(keras.Model(base.input, ending(base.output)))
+    close(engine.predict(PICTURE).logits, LOGITS)
+    close(engine.predict(PICTURE).probabilities, SOFTMAX)
+
+
 @pytest.mark.parametrize("call", ["predict", "heatmaps"])
 @pytest.mark.parametrize(
     "ending",
     [
         lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True),
-        lambda x: layers.Reshape((1, 2))(layers.Softmax()(x)),
+        lambda x: 1 / (1 + ops.exp(-x)),
+        lambda x: ops.softmax(x) * 0.5 + 0.25,
     ],
-    ids=["by hand", "reshaped after"],
+    ids=["softmax by hand", "sigmoid by hand", "smoothed"],
 )
 def test_probabilities_are_never_taken_for_logits(ending, call):
     base = one_conv()
     engine = Engine(keras.Model(base.input, ending(base.output)))
-    with pytest.raises(ModelError, match="look like probabilities, but there is no Keras softmax right before them"):
+    with pytest.raises(ModelError, match="look like probabilities, but no softmax or sigmoid of Keras makes them"):
         getattr(engine, call)(np.concatenate([PICTURE, -PICTURE]))
+
+
+@pytest.mark.parametrize("bias", [(0.4, 0.6), (0.0, 1.0)])
+def test_logits_that_happen_to_sum_to_one_are_logits(bias):
+    """For this picture only: others give other sums."""
+    engine = Engine(one_conv(kernel=[[0.5, 0], [0, -0.5]], bias=bias))
+    logits = engine.predict(np.zeros_like(PICTURE)).logits
+    close(logits, [bias])
+
+
+@pytest.mark.parametrize(
+    ("ending", "activation"),
+    [
+        (lambda x: layers.Reshape((1, 2))(layers.Softmax()(x)), "softmax"),
+        (lambda x: layers.Flatten()(layers.Activation("sigmoid")(x)), "sigmoid"),
+        (lambda x: layers.Rescaling(1.0)(layers.Activation("sigmoid")(x)), "sigmoid"),
+        (
+            lambda x: layers.Activation("linear", dtype="float32")(layers.Activation("softmax", dtype="float16")(x)),
+            "softmax",
+        ),
+    ],
+    ids=["reshape", "flatten", "identity", "cast from float16"],
+)
+def test_logits_are_found_where_something_follows_the_probabilities(ending, activation):
+    base = one_conv()
+    engine = Engine(keras.Model(base.input, ending(base.output)))
+    np.testing.assert_allclose(engine.predict(PICTURE).logits, LOGITS, atol=5e-3)
+    assert engine.activation == activation
+
+
+@pytest.mark.parametrize("bias", [[1.0, 0.0], [0.25, 0.75]])
+def test_logits_that_happen_to_sum_to_1_are_logits(bias):
+    model = one_conv()
+    kernel, _ = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([np.zeros_like(kernel), np.array(bias, np.float32)])
+    close(Engine(model).predict(PICTURE).logits, [bias])
+    model.layers[-1].set_weights([kernel, np.zeros(2, np.float32)])
+    engine = Engine(model)
+    scaled = PICTURE / engine.predict(PICTURE).logits.sum()
+    close(engine.predict(scaled).logits.sum(), 1.0)
 
 
 def test_predictions_keep_no_trace_of_the_search():

@@ -1,11 +1,12 @@
 """What a run leaves behind: the folder's files, the record's shape, and what is never touched."""
 
+import json
 import math
 from numbers import Real
 
 import pytest
 
-OURS = {"record.json", "index.html", "summary.md", ".written-by-cnnaudit.json"}
+OURS = {"record.json", "index.html", "summary.md"}
 GATE = """
 def test_passes(cnnaudit, cnnaudit_cases):
     cnnaudit.assert_mass_inside(cnnaudit_cases)
@@ -147,15 +148,35 @@ def test_a_file_of_somebody_else_is_not_overwritten(suite, name):
     assert len(list(kept.glob("*test-*.json"))) == 2
 
 
-def test_a_manifest_that_lies_deletes_nothing_outside(suite):
+def test_a_record_that_lies_deletes_nothing_outside(suite):
     suite.write(CHECKS)
     suite.run()
     outside = suite.pytester.makefile(".txt", outside="mine")
-    (suite.report / ".written-by-cnnaudit.json").write_text(
-        f'{{"files": ["../outside.txt", "{outside}", "record.json", "index.html", "summary.md", 7]}}'
-    )
+    record = suite.record
+    record["files"] += ["../outside.txt", str(outside), 7]
+    (suite.report / "record.json").write_text(json.dumps(record))
     suite.run()
     assert outside.read_text() == "mine"
+    assert "../outside.txt" not in suite.record["files"]
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments"),
+    [
+        ("import pytest\n@pytest.mark.skip\ndef test_gate(cnnaudit):\n    pass\n", ()),
+        (CHECKS, ("-k", "nothing", "--cnnaudit-require")),
+        ("def test_gate(cnnaudit):\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n", ()),
+    ],
+    ids=["skipped", "deselected", "killed"],
+)
+def test_an_earlier_verdict_never_stands_for_a_run_without_one(suite, source, arguments):
+    suite.write(CHECKS)
+    suite.run()
+    assert (suite.report / "record.json").is_file()
+    suite.write(source)
+    suite.run_apart(*arguments)
+    assert not (suite.report / "record.json").exists()
+    assert not (suite.report / "index.html").exists()
 
 
 def test_the_parts_of_a_run_that_goes_on_elsewhere_are_kept(suite):
