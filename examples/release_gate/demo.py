@@ -5,6 +5,7 @@ Exits with 0 where the honest model passes and the other one is blocked by what 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def gate(name: str) -> tuple[int, dict[str, Any]]:
     report = REPORTS / name
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += [f"--cnnaudit-model={FIXTURES / name}.keras", f"--cnnaudit-report={report}"]
-    (report / "record.json").unlink(missing_ok=True)
+    shutil.rmtree(report, ignore_errors=True)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     run = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     record = report / "record.json"
