@@ -243,6 +243,14 @@ class Preprocessing:
             pixels = pixels[..., ::-1]
         return self._scaled(np.array(pixels, order="C")), geometry
 
+    def black(self) -> Float32:
+        """What a black picture becomes, float32 (H, W, C); size and color must be known."""
+        if self.size is None or self.color is None:
+            raise ValueError("size and color are not known yet: give both, or use `.bound(model.input_shape[1:])`")
+        pixels = np.zeros((*_as_size(self.size), CHANNELS[self.color]), np.float32)
+        pixels[..., 3:] = 255  # opaque
+        return self._scaled(pixels)
+
     def _scaled(self, pixels: Float32) -> Float32:
         if self.scale is None:
             return pixels

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, check_regions
 from pytest_cnnaudit.engine import Engine, Heatmaps, LayerStats, Predictions
-from pytest_cnnaudit.engine.heatmaps import Method, find_method
+from pytest_cnnaudit.engine.methods import MethodFunction, find_method
 from pytest_cnnaudit.preprocessing import Geometry
 from pytest_cnnaudit.provenance import picture_key
 
@@ -64,17 +64,20 @@ class Results:
         cases: Sequence[Case],
         *,
         targets: Sequence[int | None],
-        method: str | Method = "grad-cam",
+        method: str | MethodFunction = "grad-cam",
         layer: str | None = None,
         score: str = "logit",
+        seed: int | None = None,
     ) -> Heatmaps:
         """Heatmaps of every case; a target of None is the predicted class."""
-        path = self.engine.layer(self.engine.default_layer if layer is None else layer).path
-        name, function = find_method(method)
+        path = self.engine.explained_layer(method, layer)
+        found_method = find_method(method)
+        # Where no random numbers are drawn, maps are the same for all seeds.
+        seed = (self.engine.seed if seed is None else seed) if found_method.is_random else None
+        explained = (path, found_method.function, score, seed)
         pictures = [picture_key(case) for case in cases]
         rows: list[_Map | None] = [
-            self._map((picture, path, function, score), target)
-            for picture, target in zip(pictures, targets, strict=True)
+            self._map((picture, *explained), target) for picture, target in zip(pictures, targets, strict=True)
         ]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
@@ -82,8 +85,9 @@ class Results:
                 [cases[index] for index in missing],
                 target=["predicted" if targets[index] is None else int(targets[index] or 0) for index in missing],
                 method=method,
-                layer=path,
+                layer=layer,
                 score=score,
+                seed=seed,
             )
             for row, index in enumerate(missing):
                 one = _Map(
@@ -93,7 +97,7 @@ class Results:
                     computed.geometries[row],
                 )
                 rows[index] = one
-                self._keep(("map", pictures[index], path, function, score, one.target), one)
+                self._keep(("map", pictures[index], *explained, one.target), one)
                 self._keep(("logits", pictures[index]), computed.logits[row])
         found = [row for row in rows if row is not None]
         for case, one in zip(cases, found, strict=True):
@@ -103,7 +107,7 @@ class Results:
             targets=np.array([one.target for one in found], np.intp),
             scores=np.array([one.score for one in found], np.float32),
             layer=path,
-            method=name,
+            method=found_method.name,
             logits=self.predictions(cases).logits,
             geometries=tuple(one.geometry for one in found),
             regions=tuple(case.regions for case in cases),

@@ -23,7 +23,8 @@ from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
-    from pytest_cnnaudit.engine.heatmaps import Method
+    from pytest_cnnaudit.engine.engine import SeveralLayers, SeveralMethods
+    from pytest_cnnaudit.engine.methods import MethodFunction
     from pytest_cnnaudit.results import Results
 
 P = ParamSpec("P")
@@ -142,16 +143,18 @@ class Base:
         images: Any,
         *,
         target: str | int | Sequence[str | int] = "predicted",
-        method: str | Method = "grad-cam",
-        layer: str | None = None,
+        method: str | MethodFunction | SeveralMethods = "grad-cam",
+        layer: str | SeveralLayers | None = None,
         score: str = "logit",
-    ) -> Heatmaps:
-        """See `Engine.heatmaps`; heatmaps of cases are shared by the session's tests."""
+        seed: int | None = None,
+    ) -> Any:
+        """See `Engine.heatmaps`; heatmaps of cases by one method at one layer are shared by the session's tests."""
         cases = as_cases(images)
-        if cases is None:
-            return self.engine.heatmaps(images, target=target, method=method, layer=layer, score=score)
+        seed = self._settings.seed if seed is None else seed
+        if cases is None or isinstance(method, (list, tuple)) or isinstance(layer, (list, tuple)):
+            return self.engine.heatmaps(images, target=target, method=method, layer=layer, score=score, seed=seed)
         targets, _ = self._targets(cases, target)
-        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, score=score)
+        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, score=score, seed=seed)
 
     @property
     def _results(self) -> Results:
@@ -178,11 +181,12 @@ class Base:
         return text(name, "passed" if passed else "failed", [*lines, "" if passed else self._page])
 
     def _explain(
-        self, cases: Sequence[Case], target: Target, method: str | Method, layer: str | None
+        self, cases: Sequence[Case], target: Target, method: str | MethodFunction, layer: str | None
     ) -> tuple[Heatmaps, str]:
         check_labels(cases, self.engine.class_names)
         targets, aim = self._targets(cases, target)
-        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer), aim
+        seed = self._settings.seed
+        return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, seed=seed), aim
 
     def _targets(self, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
         """Class indices (None: the predicted one), and what they are called in the finding."""

@@ -29,7 +29,7 @@ from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps
-    from pytest_cnnaudit.engine.heatmaps import Method
+    from pytest_cnnaudit.engine.methods import MethodFunction
 
 LARGEST_ALLOWED_REGION = 0.8
 
@@ -46,7 +46,7 @@ class Localisation(Base):
         excess_at_least: float | None = 0.2,
         region: Region | Sequence[Region] | None = None,
         target: Target = None,
-        method: str | Method = "grad-cam",
+        method: str | MethodFunction = "grad-cam",
         layer: str | None = None,
         mostly: float = 1.0,
         confidence: float | None = None,
@@ -93,7 +93,7 @@ class Localisation(Base):
         at_most: float = 0.1,
         region: Region | Sequence[Region] | None = None,
         target: Target = None,
-        method: str | Method = "grad-cam",
+        method: str | MethodFunction = "grad-cam",
         layer: str | None = None,
         mostly: float = 1.0,
         confidence: float | None = None,

@@ -7,44 +7,33 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
 from os import PathLike
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args, overload
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import CaseError
-from pytest_cnnaudit.engine import backends, heatmaps, outputs, statistics, tracing
-from pytest_cnnaudit.engine.backends import Tensor
-from pytest_cnnaudit.engine.heatmaps import Heatmaps, Method
-from pytest_cnnaudit.engine.images import Batch, batches
-from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
-from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError, Predictions
+from pytest_cnnaudit.engine import outputs, statistics
+from pytest_cnnaudit.engine.heatmaps import Heatmaps
+from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
+from pytest_cnnaudit.engine.inputs import OtherInput, Others
+from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
+from pytest_cnnaudit.engine.network import Network, Structure, finite
+from pytest_cnnaudit.engine.outputs import Activation, Predictions
+from pytest_cnnaudit.engine.probing import Probe, is_watched
 from pytest_cnnaudit.engine.statistics import LayerStats
-from pytest_cnnaudit.engine.tracing import Call, Layer
+from pytest_cnnaudit.engine.tracing import Layer
 from pytest_cnnaudit.preprocessing import Preprocessing
 
 Target: TypeAlias = str | int | Sequence[str | int]
 Layers: TypeAlias = str | Sequence[str] | None
+SeveralLayers: TypeAlias = list[str] | tuple[str, ...]
+SeveralMethods: TypeAlias = list[str | MethodFunction] | list[str] | tuple[str | MethodFunction, ...]
 
 _CONVOLUTION_OR_POOLING = ("Conv", "Pooling")
-_SAME = 1e-3
-"""Probabilities that differ by less are the same: half precision has three digits."""
-
-
-@dataclass(frozen=True)
-class _Structure:
-    """What one recording of the model's calls tells."""
-
-    layers: tuple[Layer, ...]
-    default: int | None
-    outputs: int
-    squashing: int | None
-    """Which of the softmaxes and sigmoids that the model computes makes its output."""
-    activation: Activation | None
 
 
 class Engine:
@@ -55,10 +44,17 @@ class Engine:
     `class_names` are the outputs' names in their order (or a file of them, one a line), `output` names one
     of several outputs, `activation` (`"softmax"` or `"sigmoid"`) says how a linear head's logits become
     probabilities (default: softmax; sigmoid for a single output). `batch_size` defaults to one chosen by the
-    size of the input. The model is left exactly as it was.
+    size of the input. `seed` is where the random numbers of the methods that draw some begin. The model is
+    left exactly as it was.
+
+    A model with several inputs: `picture` names the one that is explained where several are pictures, and
+    `other_inputs` says by name what the others get: an array without the batch axis for every picture, or a
+    function of the `Case`. What differs in every call is handed over as images: a mapping of input names to
+    the pictures and arrays `(N, …)`.
 
     `images` is everywhere an array `(N, H, W, C)`, which is model input and used as is; or one, a sequence
-    or an iterator of `Case`, path, `PIL.Image` or `uint8` array `(H, W, C)`, which are preprocessed.
+    or an iterator of `Case`, path, `PIL.Image` or `uint8` array `(H, W, C)`, which are preprocessed; or such a
+    mapping. `progress` shows a bar while a slow method works (default: where the output is a terminal).
     """
 
     def __init__(
@@ -71,9 +67,12 @@ class Engine:
         activation: Activation | None = None,
         batch_size: int | None = None,
         seed: int = 0,
+        picture: str | None = None,
+        other_inputs: Mapping[str, OtherInput] | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.model = load_model(model) if isinstance(model, (str, PathLike)) else model
-        _check_model(self.model)
+        check_model(self.model)
         if activation not in (None, *get_args(Activation)):
             raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
         if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
@@ -83,32 +82,34 @@ class Engine:
         self.output = output
         self.batch_size = batch_size
         self.seed = seed
-        self._activation = activation
-        self._backend = backends.current()
-        self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
-        self._structures: dict[tuple[int, ...], _Structure] = {}
-        self._is_linear = False
+        self._show_progress = progress
+        size = self.preprocessing.size if isinstance(self.preprocessing.size, tuple) else (224, 224)
+        self._network = Network(self.model, output=output, picture=picture, activation=activation, probe_size=size)
+        self._other_inputs = {} if other_inputs is None else dict(other_inputs)
+        for name in self._other_inputs:
+            self._network.inputs.find(name)
 
     # What the model is made of
 
-    @cached_property
+    @property
     def input_shape(self) -> tuple[int | None, int | None, int | None]:
-        """(height, width, channels) of the model's input; None where any size is taken."""
-        shape = _input_shape(self.model)
-        return (shape[1], shape[2], shape[0]) if self._channels_first else shape
+        """(height, width, channels) of the model's picture; None where any size is taken."""
+        height, width, channels = self._network.inputs.explained.shape
+        return (height, width, channels)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every call of a layer or bare operation, in execution order, nested models walked into."""
-        return self._structure().layers
+        return self._structure.layers
 
     @property
     def default_layer(self) -> str:
         """Path of the input of the last global pooling, else of the first flatten: the last spatial output.
 
-        Raises `ModelError` for a model without any spatial output.
+        With `output`, one of several, only what that output is computed from counts. Raises `ModelError` for a
+        model without any spatial output.
         """
-        structure = self._structure()
+        structure = self._structure
         if structure.default is None:
             raise ModelError(
                 f"The model {self.model.name!r} has no spatial layer (an output with four dimensions), so "
@@ -119,26 +120,44 @@ class Engine:
     @property
     def num_classes(self) -> int:
         """Number of classes; a single output counts as two."""
-        return max(2, self._structure().outputs)
+        _ = self._structure
+        return self._network.num_classes
 
     @property
     def activation(self) -> Activation:
         """How logits become probabilities: as found in the model, else as given, else by the convention."""
-        structure = self._structure()
-        conventional: Activation = "sigmoid" if structure.outputs == 1 else "softmax"
-        return structure.activation or self._activation or conventional
+        return self._network.activation
 
     def layer(self, name: str) -> Layer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
-        if not isinstance(name, str):
-            raise TypeError(f"A layer is named by a str, not {name!r}")
-        return tracing.find_layer(self.layers, name)
+        return self._network.layer(name)
+
+    def explained_layer(self, method: str | MethodFunction, layer: str | None = None) -> str:
+        """Path of the layer on whose grid a method's maps are; the input's name for a method on the picture itself.
+
+        Raises `ValueError` for a layer that has no grid, and for a layer given to a method that takes none.
+        """
+        found = find_method(method)
+        if found.kind == "picture":
+            if layer is not None:
+                raise ValueError(
+                    f"{found.name!r} explains the picture itself and takes no layer, but layer is {layer!r}: "
+                    "leave it out, or choose one of the methods that explain a layer, such as 'grad-cam'"
+                )
+            return self._network.inputs.explained.name
+        explained = self.layer(self.default_layer if layer is None else layer)
+        if not explained.is_spatial:
+            raise ValueError(
+                f"The layer {explained.path!r} has outputs of shape {explained.output_shape}; a heatmap needs "
+                f"a spatial one, such as {self.default_layer!r}"
+            )
+        return explained.path
 
     # What it computes
 
     def predict(self, images: Any) -> Predictions:
         """Logits and probabilities of every picture."""
-        logits = [self._run(batch)[: batch.count] for batch in self._batches(images)]
+        logits = [self._logits(batch)[: batch.count] for batch in self._batches(images)]
         return self.predictions(np.concatenate(logits))
 
     def predictions(self, logits: npt.NDArray[np.float32]) -> Predictions:
@@ -152,10 +171,10 @@ class Engine:
         `activation_stats` for many pictures.
         """
         wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
-        parts: list[list[npt.NDArray[np.float32]]] = []
-        for batch in self._batches(images):
-            function = self._function("activations", batch, wanted)
-            parts.append([array[: batch.count] for array in function(batch.inputs)])
+        parts = [
+            [array[: batch.count] for array in self._network.activations(batch.arrays, wanted)]
+            for batch in self._batches(images)
+        ]
         return {
             layer.path: np.concatenate(arrays) for layer, arrays in zip(wanted, zip(*parts, strict=True), strict=True)
         }
@@ -168,64 +187,118 @@ class Engine:
         wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
         total: dict[str, LayerStats] = {}
         for batch in self._batches(images):
-            reduced = self._function("stats", batch, wanted)(batch.inputs)
+            reduced = self._network.reductions(batch.arrays, wanted)
             for layer, sums in zip(wanted, reduced, strict=True):
                 rows = {name: values[: batch.count] for name, values in sums.items() if name != "positions"}
                 stats = statistics.from_reductions(rows, int(sums["positions"]), is_relu_like=layer.is_relu_like)
                 total[layer.path] = total[layer.path] + stats if layer.path in total else stats
         return total
 
+    @overload
+    def heatmaps(
+        self,
+        images: Any,
+        *,
+        target: Target = ...,
+        method: str | MethodFunction = ...,
+        layer: str | None = ...,
+        score: str = ...,
+        seed: int | None = ...,
+    ) -> Heatmaps: ...
+
+    @overload
+    def heatmaps(
+        self,
+        images: Any,
+        *,
+        target: Target = ...,
+        method: str | MethodFunction = ...,
+        layer: SeveralLayers,
+        score: str = ...,
+        seed: int | None = ...,
+    ) -> dict[str, Heatmaps]: ...
+
+    @overload
+    def heatmaps(
+        self,
+        images: Any,
+        *,
+        target: Target = ...,
+        method: SeveralMethods,
+        layer: str | SeveralLayers | None = ...,
+        score: str = ...,
+        seed: int | None = ...,
+    ) -> dict[Any, Heatmaps]: ...
+
     def heatmaps(
         self,
         images: Any,
         *,
         target: Target = "predicted",
-        method: str | Method = "grad-cam",
-        layer: str | None = None,
+        method: str | MethodFunction | SeveralMethods = "grad-cam",
+        layer: str | SeveralLayers | None = None,
         score: str = "logit",
-    ) -> Heatmaps:
+        seed: int | None = None,
+    ) -> Heatmaps | dict[Any, Heatmaps]:
         """Heatmaps that explain one class' score for each picture, on the layer's own grid.
 
         `target` is `"predicted"`, `"label"` (each case's own), a class name, an index, or a sequence of N of
         these. `layer` defaults to `default_layer`. `score` is `"logit"` or `"probability"`. `method` is one
-        of `METHODS` or a callable `method(activations, gradients, scores)` that takes arrays `(N, h, w, K)`,
-        `(N, h, w, K)`, `(N,)` and returns signed maps `(N, h, w)`.
+        of `METHODS` (with other parameters: a `functools.partial` of its function) or a callable
+        `method(activations, gradients, scores)` that takes arrays `(N, h, w, K)`, `(N, h, w, K)`, `(N,)` and
+        returns signed maps `(N, h, w)`. `seed` (default: the engine's) is for the methods that draw random
+        numbers.
+
+        A list of layers gives `{path: Heatmaps}`, a list of methods `{name: Heatmaps}`, both together
+        `{(path, name): Heatmaps}`, all from one pass of each batch.
         """
-        name, compute = heatmaps.find_method(method)
         if score not in {"logit", "probability"}:
             raise ValueError(f"score is {score!r}; known: 'logit', 'probability'")
-        explained = self.layer(self.default_layer if layer is None else layer)
-        if not explained.is_spatial:
-            raise ValueError(
-                f"The layer {explained.path!r} has outputs of shape {explained.output_shape}; a heatmap needs "
-                f"a spatial one, such as {self.default_layer!r}"
-            )
+        methods = [find_method(one) for one in (method if isinstance(method, (list, tuple)) else [method])]
+        names = list(layer) if isinstance(layer, (list, tuple)) else [layer]
+        if not methods or not names:
+            raise ValueError("An empty list was given as " + ("layer" if methods else "method"))
+        wanted = [(self.explained_layer(one.function, name), one) for name in names for one in methods]
         if isinstance(target, Iterable) and not isinstance(target, str):
             target = list(target)
-        signed, targets, scores, logits, batched = [], [], [], [], []
+        collected = [_Collected(path, one) for path, one in wanted]
+        total = 0
+        for probe, batch in self._probes(images, target, wanted, score, self.seed if seed is None else seed):
+            for one in collected:
+                one.add(probe, batch)
+            total += batch.count
+        _check_all_used(target, total)
+        maps = {(one.path, one.method.name): one.heatmaps() for one in collected}
+        if len(maps) < len(wanted):
+            raise ValueError("A layer or method was given twice, or two methods have the same name")
+        by_layer, by_method = isinstance(layer, (list, tuple)), isinstance(method, (list, tuple))
+        if by_layer and by_method:
+            return maps
+        if by_layer or by_method:
+            return {key[0 if by_layer else 1]: one for key, one in maps.items()}
+        return next(iter(maps.values()))
+
+    def _probes(
+        self, images: Any, target: Target, wanted: Sequence[tuple[str, Method]], score: str, seed: int
+    ) -> Iterator[tuple[Probe, Batch]]:
+        paths = dict.fromkeys(path for path, method in wanted if method.kind != "picture")
+        layers = tuple(self.layer(path) for path in paths)
+        with_gradients = any(method.kind == "cam" for _, method in wanted)
         for batch in self._batches(images):
-            wanted = self._targets(target, batch)
-            function = self._function("gradients", batch, (explained,), score)
-            padded = np.full(len(batch.inputs), wanted[-1], np.int32)
-            padded[: batch.count] = wanted
-            results = [array[: batch.count] for array in function(batch.inputs, padded)]
-            logits.append(self._checked(results[0], batch))
-            signed.append(_signed_maps(compute, name, results[3], results[4], results[2], batch))
-            targets.append(results[1])
-            scores.append(results[2])
-            batched.append(batch)
-        _check_all_used(target, sum(batch.count for batch in batched))
-        cases = [case for batch in batched for case in batch.cases]
-        return Heatmaps(
-            signed=np.concatenate(signed),
-            targets=np.concatenate(targets).astype(np.intp),
-            scores=np.concatenate(scores),
-            layer=explained.path,
-            method=name,
-            logits=np.concatenate(logits),
-            geometries=tuple(geometry for batch in batched for geometry in batch.geometries),
-            regions=tuple(() if case is None else case.regions for case in cases),
-        )
+            yield (
+                Probe(
+                    self._network,
+                    batch,
+                    self._targets(target, batch),
+                    layers=layers,
+                    with_gradients=with_gradients,
+                    score=score,
+                    seed=seed,
+                    chunk=self.batch_size,
+                    show_progress=is_watched() if self._show_progress is None else self._show_progress,
+                ),
+                batch,
+            )
 
     def class_index(self, name: str | int) -> int:
         """The index of a class given by name or index; `ValueError` for one the model does not have."""
@@ -243,7 +316,7 @@ class Engine:
                 f"The class {name!r} is given by name, but the engine has no class names: hand them over as "
                 "class_names (--cnnaudit-class-names), or give the class as an index"
             )
-        self._structure()
+        _ = self._structure
         if name not in self.class_names:
             near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0) or self.class_names[:3]
             raise ValueError(
@@ -254,11 +327,31 @@ class Engine:
     # How
 
     @property
-    def _channels_first(self) -> bool:
-        return bool(keras.config.image_data_format() == "channels_first")
+    def _structure(self) -> Structure:
+        structure = self._network.structure
+        if self.class_names is not None and len(self.class_names) != self._network.num_classes:
+            raise ValueError(
+                f"There are {len(self.class_names)} class names, but the model has {self._network.num_classes} classes"
+            )
+        return structure
 
     def _batches(self, images: Any) -> Iterator[Batch]:
-        return batches(images, self.preprocessing, self.input_shape, self.batch_size)
+        inputs, given = self._network.inputs, {}
+        if isinstance(images, Mapping):
+            given = {name: value for name, value in images.items() if inputs.find(name) is not inputs.explained}
+            if inputs.explained.name not in images:
+                raise ValueError(
+                    f"The mapping of inputs has no {inputs.explained.name!r}, the picture that is explained"
+                )
+            images = images[inputs.explained.name]
+        given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
+        others = Others(inputs, self._other_inputs, given) if inputs.others else None
+        return batches(images, self.preprocessing, self.input_shape, self.batch_size, others)
+
+    def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
+        _ = self._structure
+        logits = self._network.logits(batch.arrays)
+        return self._network.checked(logits, batch.arrays, batch.name, batch.count)
 
     def _chosen(self, layers: Layers, by_default: Callable[[Layer], bool]) -> tuple[Layer, ...]:
         if layers is None:
@@ -294,266 +387,46 @@ class Engine:
             raise CaseError(f"target='label', but image {index} {problem}; name the target class")
         return self.class_index(label)
 
-    def _pick(self, output: Any) -> Any:
-        """The chosen one of the model's outputs."""
-        if isinstance(output, Mapping):
-            names, values = list(output), list(output.values())
-        elif isinstance(output, list) or (isinstance(output, tuple) and not _is_shape(output)):
-            names, values = list(getattr(self.model, "output_names", [])), list(output)
-        else:
-            names, values = list(getattr(self.model, "output_names", [])) or [self.model.name], [output]
-        if self.output is None and len(values) == 1:
-            return values[0]
-        if self.output not in names:
-            problem = f"has no output {self.output!r}" if self.output else "has several outputs"
-            raise ModelError(f"The model {self.model.name!r} {problem}; name one with output=: {', '.join(names)}")
-        return values[names.index(self.output)]
 
-    def _call_model(self, inputs: Tensor) -> tuple[Tensor, list[outputs.Squashing]]:
-        """The chosen output, and every softmax and sigmoid on the way."""
-        if self._channels_first:
-            inputs = keras.ops.transpose(inputs, (0, 3, 1, 2))
-        with outputs.squashings() as found:
-            return self._pick(self.model(inputs, training=False)), found
+class _Collected:
+    """The maps of one method at one layer, batch by batch."""
 
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """Logits `(N, outputs)`."""
-        squashing = self._structure().squashing
-        output, found = self._call_model(inputs)
-        logits = output if squashing is None else found[squashing][1]
-        return keras.ops.reshape(logits, (logits.shape[0], -1))
+    def __init__(self, path: str, method: Method) -> None:
+        self.path = path
+        self.method = method
+        self._rows: list[tuple[Any, ...]] = []
 
-    def _structure(self) -> _Structure:
-        shape = self._probe_shape()
-        if shape not in self._structures:
-            self._structures[shape] = self._record(shape)
-        return self._structures[shape]
+    def add(self, probe: Probe, batch: Batch) -> None:
+        """Computes the maps of one batch."""
+        maps = np.asarray(self._compute(probe), np.float32)
+        grid = probe.pictures.shape[:3] if self.method.kind == "picture" else probe.activations(self.path).shape[:3]
+        if maps.shape != grid:
+            raise ValueError(f"The method {self.method.name!r} gave maps of shape {maps.shape}; expected {grid}")
+        finite(maps, "heatmap", batch.name)
+        self._rows.append((maps, probe.classes, probe.class_scores, probe.logits, batch))
 
-    def _probe_shape(self) -> tuple[int, ...]:
-        """A concrete input shape to record the model with; a free side gets the preprocessing's, or 224."""
-        size = self.preprocessing.size if isinstance(self.preprocessing.size, tuple) else (224, 224)
-        height, width, channels = self.input_shape
-        return (height or size[0], width or size[1], channels or 3)
+    def _compute(self, probe: Probe) -> npt.NDArray[Any]:
+        if self.method.kind == "picture":
+            return self.method.function(probe)
+        if self.method.kind == "layer":
+            return self.method.function(probe, self.path)
+        activations, gradients = probe.activations(self.path), probe.activation_gradients(self.path)
+        return self.method.function(activations, gradients, probe.class_scores)
 
-    def _record(self, shape: tuple[int, ...]) -> _Structure:
-        found: list[tuple[Tensor, list[outputs.Squashing]]] = []
-        calls: list[Call] = []
-        layers: list[tuple[Layer, ...]] = []
-
-        def run(inputs: Tensor) -> None:
-            calls.extend(tracing.record_calls(self.model, lambda: found.append(self._call_model(inputs))))
-            layers.append(tracing.layers_of(calls))
-
-        self._backend.abstract(run, self.model, (1, *shape), "float32")
-        output, squashings = found[0]
-        squashing, certain = outputs.find_squashing(output, squashings)
-        if squashing is not None and not certain and not self._is_made_by(squashing, shape):
-            squashing = None
-        activation = None if squashing is None else squashings[squashing][0]
-        width = int(np.prod(output.shape[1:]))
-        self._check_head(width, activation)
-        return _Structure(layers[0], tracing.default_layer(calls), width, squashing, activation)
-
-    def _is_made_by(self, squashing: int, shape: tuple[int, ...]) -> bool:
-        """Whether the output has the values of this softmax or sigmoid, on a random picture."""
-
-        def program(inputs: Tensor) -> Tensor:
-            output, found = self._call_model(inputs)
-            return outputs.deviation(output, found[squashing])
-
-        picture = np.random.default_rng(0).uniform(0, 1, (1, *shape)).astype(np.float32)
-        return bool(self._backend.compiled(program, self.model)(picture) < _SAME)
-
-    def _check_head(self, outputs: int, activation: Activation | None) -> None:
-        if "softmax" in (activation, self._activation) and outputs == 1:
-            raise ModelError(
-                f"The model {self.model.name!r} ends in a softmax over a single output, which is always 1; "
-                "a binary model with one output needs a sigmoid"
-            )
-        if self.class_names is not None and len(self.class_names) != max(2, outputs):
-            raise ValueError(
-                f"There are {len(self.class_names)} class names, but the model has {max(2, outputs)} classes"
-            )
-
-    def _function(
-        self, kind: str, batch: Batch, layers: tuple[Layer, ...] = (), score: str = "logit"
-    ) -> Callable[..., Any]:
-        """The compiled function of this kind for these layers and this batch shape: made once, kept."""
-        key = (kind, tuple(layer.path for layer in layers), score, batch.inputs.shape)
-        if key not in self._compiled:
-            self._structure()  # a wrong head is found before anything is compiled for it
-            programs: dict[str, Callable[..., Any]] = {
-                "logits": self._logits_program,
-                "activations": partial(self._activations_program, layers),
-                "stats": partial(self._stats_program, layers),
-                "gradients": partial(self._gradients_program, layers, score),
-            }
-            self._compiled[key] = self._backend.compiled(programs[kind], self.model)
-        return self._compiled[key]
-
-    def _run(self, batch: Batch) -> npt.NDArray[np.float32]:
-        return self._checked(self._function("logits", batch)(batch.inputs), batch)
-
-    def _checked(self, logits: npt.NDArray[np.float32], batch: Batch) -> npt.NDArray[np.float32]:
-        """The logits, unless they are probabilities: from 0 to 1 for these inputs and for very different ones."""
-        _finite(logits, "logits", batch)
-        if self._is_linear or self._structure().activation is not None:
-            return logits
-        raw = logits[:, -self._structure().outputs :]
-        if _are_probabilities(raw):
-            function = self._function("logits", batch)
-            others = [function(scale * (batch.inputs + 1))[:, -raw.shape[1] :] for scale in (0.5, 1e4, -1e4)]
-            constant = all(np.array_equal(raw, other) for other in others)
-            normalized = _are_normalized(raw, others[0])
-            self._is_linear = constant or not (normalized or all(map(_are_probabilities, others)))
-            if self._is_linear:
-                return logits
-            raise ModelError(
-                f"The outputs of the model {self.model.name!r} look like probabilities, but no softmax or sigmoid of "
-                "Keras makes them, so the logits can't be reached: end the model in one of these (an activation, a "
-                "layer or keras.ops.softmax), or in the logits"
-            )
-        return logits
-
-    def _scores(self, inputs: Tensor, score: str) -> tuple[Tensor, Tensor]:
-        """The logits and the chosen score of every class, `(N, classes)` each."""
-        scores = partial(outputs.class_scores, self._logits(inputs), self.activation)
-        return scores("logit"), scores(score)
-
-    def _logits_program(self, inputs: Tensor) -> Tensor:
-        return self._scores(inputs, "logit")[0]
-
-    def _activations_program(self, layers: tuple[Layer, ...], inputs: Tensor) -> list[Tensor]:
-        seen: dict[str, Tensor] = {}
-        with tracing.observed(layers, lambda layer, output: seen.setdefault(layer.path, output)):
-            self._call_model(inputs)
-        return [self._channels_last(seen[layer.path]) for layer in layers]
-
-    def _stats_program(self, layers: tuple[Layer, ...], inputs: Tensor) -> list[dict[str, Tensor]]:
-        reduced: dict[str, dict[str, Tensor]] = {}
-
-        def observe(layer: Layer, output: Tensor) -> Tensor:
-            values = keras.ops.cast(self._channels_last(output), "float32")
-            rows, channels = values.shape[0], values.shape[-1]
-            positions = int(np.prod(values.shape[1:-1]))
-            flat = keras.ops.reshape(values, (rows, positions, channels))
-            reduced[layer.path] = {**self._backend.reductions(flat), "positions": keras.ops.full((), positions)}
-            return output
-
-        with tracing.observed(layers, observe):
-            self._call_model(inputs)
-        return [reduced[layer.path] for layer in layers]
-
-    def _gradients_program(
-        self, layers: tuple[Layer, ...], score: str, inputs: Tensor, targets: Tensor
-    ) -> tuple[Tensor, ...]:
-        """(logits, targets, scores, activations, gradients) of one layer; the trunk before it is inference."""
-
-        ops = keras.ops
-        scale = 1.0
-
-        def run(watch: backends.Watch) -> tuple[Tensor, Any]:
-            def observe(_: Layer, output: Tensor) -> Tensor:
-                nonlocal scale
-                scale = _loss_scale(output)
-                return watch(output)
-
-            with tracing.observed(layers, observe):
-                logits, scores = self._scores(inputs, score)
-            classes = ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
-            chosen = ops.sum(scores * ops.one_hot(classes, scores.shape[-1], dtype="float32"), axis=-1)
-            return ops.sum(chosen) * scale, (logits, classes, chosen)
-
-        (logits, classes, chosen), watched, gradients = self._backend.gradients(run)
-        if gradients[0] is None:
-            raise ValueError(f"The score does not depend on the layer {layers[0].path!r}: its gradient is undefined")
-        gradient = ops.cast(gradients[0], "float32") / scale
-        return logits, classes, chosen, self._channels_last(watched[0]), self._channels_last(gradient)
-
-    def _channels_last(self, tensor: Tensor) -> Tensor:
-        if self._channels_first and len(tensor.shape) == 4:
-            return keras.ops.transpose(tensor, (0, 2, 3, 1))
-        return tensor
-
-
-def _check_model(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model must be a keras.Model or the path of a model file, not {type(model).__name__}")
-    if not model.built:
-        raise ModelError(
-            f"The model {model.name!r} is not built: call it once on a batch, or give its first layer an input shape"
+    def heatmaps(self) -> Heatmaps:
+        """All of them."""
+        maps, classes, scores, logits, found = zip(*self._rows, strict=True)
+        cases = [case for batch in found for case in batch.cases]
+        return Heatmaps(
+            signed=np.concatenate(maps),
+            targets=np.concatenate(classes),
+            scores=np.concatenate(scores),
+            layer=self.path,
+            method=self.method.name,
+            logits=np.concatenate(logits),
+            geometries=tuple(geometry for batch in found for geometry in batch.geometries),
+            regions=tuple(() if case is None else case.regions for case in cases),
         )
-    if not isinstance(model, (keras.Sequential, keras.Function)):
-        unbuilt = next((layer for layer in model._flatten_layers() if not layer.built), None)
-        if unbuilt is not None:
-            raise ModelError(
-                f"The layer {unbuilt.name!r} of the model {model.name!r} is not built: call the model once on a batch"
-            )
-    for variable in model.variables:
-        # Looked for here and not in what comes out: TensorFlow's fused convolution and ReLU make NaN 0.
-        if keras.backend.is_float_dtype(variable.dtype) and not keras.ops.all(keras.ops.isfinite(variable.value)):
-            raise NonFiniteError(f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity")
-
-
-def _input_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
-    """The input shape of a model with one picture input, without the batch axis, in the model's own order."""
-    try:
-        flat = keras.tree.flatten(model.input)
-        shapes = [tuple(tensor.shape) for tensor in flat]
-    except (AttributeError, ValueError):
-        shapes = [_built_shape(model)]
-    if len(shapes) != 1:
-        raise ModelError(f"The model {model.name!r} has {len(shapes)} inputs; one picture input is supported")
-    if len(shapes[0]) != 4:
-        raise ModelError(f"The model {model.name!r} takes input of shape {shapes[0]}; pictures have (N, H, W, C)")
-    return (shapes[0][1], shapes[0][2], shapes[0][3])
-
-
-def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
-    """A subclassed model remembers the shape it was built with."""
-    config = model.get_build_config() or {}
-    shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
-    if shape is None or not _is_shape(tuple(shape)):
-        raise ModelError(f"The input shape of the model {model.name!r} is not known: call model.build((None, H, W, C))")
-    return tuple(shape)
-
-
-def _is_shape(value: tuple[Any, ...]) -> bool:
-    return all(size is None or isinstance(size, int) for size in value)
-
-
-def _are_probabilities(values: npt.NDArray[np.float32]) -> bool:
-    return bool((values >= 0).all() and (values <= 1).all())
-
-
-def _are_normalized(*values: npt.NDArray[np.float32]) -> bool:
-    return all(np.allclose(rows.sum(axis=1), 1, rtol=0, atol=_SAME) for rows in values)
-
-
-def _loss_scale(activation: Tensor) -> float:
-    """What keeps a gradient in half precision from vanishing: pooling divides it by the number of cells."""
-    if keras.backend.standardize_dtype(activation.dtype) != "float16":
-        return 1.0
-    return float(2 ** (int(np.prod(activation.shape[1:3])) - 1).bit_length())
-
-
-def _finite(array: npt.NDArray[np.float32], what: str, batch: Batch) -> npt.NDArray[np.float32]:
-    bad = ~np.isfinite(array[: batch.count]).reshape(batch.count, -1).all(axis=1)
-    if bad.any():
-        raise NonFiniteError(
-            f"The {what} of {batch.name(int(np.argmax(bad)))} hold NaN or infinity: look for them in "
-            "the weights, or for an overflow in half precision"
-        )
-    return array
-
-
-def _signed_maps(
-    compute: Method, name: str, activations: Any, gradients: Any, scores: Any, batch: Batch
-) -> npt.NDArray[np.float32]:
-    maps = np.asarray(compute(activations, gradients, scores), np.float32)
-    if maps.shape != activations.shape[:3]:
-        raise ValueError(f"The method {name!r} gave maps of shape {maps.shape}; expected {activations.shape[:3]}")
-    return _finite(maps, "heatmap", batch)
 
 
 def _check_all_used(target: Target, count: int) -> None:

@@ -1,51 +1,32 @@
-"""Heatmaps: the methods, one function each, and what a call gives back.
+"""What a call of `Engine.heatmaps` gives back.
 
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.cases import Box, Mask
+from pytest_cnnaudit.engine.resampling import bilinear
 from pytest_cnnaudit.preprocessing import Geometry
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Region: TypeAlias = Box | Mask
-Method: TypeAlias = Callable[[Floats, Floats, Floats], npt.NDArray[Any]]
-
-
-def grad_cam(activations: Floats, gradients: Floats, scores: Floats) -> Floats:  # noqa: ARG001 - the interface of a method
-    """Σ_k α_k A_k with α_k the mean gradient of channel k (Selvaraju 2017, arXiv:1610.02391)."""
-    weights = gradients.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
-    return np.asarray(np.einsum("nhwk,nk->nhw", activations, weights, optimize=True))
-
-
-METHODS: Mapping[str, Method] = {"grad-cam": grad_cam}
-"""`method(activations, gradients, scores)`, `(N, h, w, K)`, `(N, h, w, K)`, `(N,)` → signed maps `(N, h, w)`."""
-
-
-def find_method(method: str | Method) -> tuple[str, Method]:
-    """A method's name and function; a callable is its own method."""
-    if callable(method):
-        return getattr(method, "__name__", type(method).__name__), method
-    if method not in METHODS:
-        raise ValueError(f"There is no method {method!r}; known: {', '.join(METHODS)}, or a callable")
-    return method, METHODS[method]
 
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Heatmaps of N pictures on the layer's own grid.
+    """Heatmaps of N pictures on the layer's own grid, or on the picture's for a method that needs no layer.
 
-    `signed` `(N, h, w)` float32 is the map before the ReLU, `targets` `(N,)` the class each explains,
-    `scores` `(N,)` that class' score, `logits` `(N, classes)` all of them.
+    `layer` is then the name of the model's input. `signed` `(N, h, w)` float32 is the map before the ReLU,
+    `targets` `(N,)` the class each explains, `scores` `(N,)` that class' score, `logits` `(N, classes)` all.
     """
 
     signed: Floats
@@ -88,7 +69,7 @@ class Heatmaps:
         """The maps at `(height, width)`, bilinear with half-pixel centres: for looking, not for measuring."""
         if len(size) != 2 or any(int(side) != side or side < 1 for side in size):
             raise ValueError(f"size is {size!r}; two positive integers (height, width) are expected")
-        rows, columns = (_bilinear(have, int(want)) for have, want in zip(self.signed.shape[1:], size, strict=True))
+        rows, columns = (bilinear(have, int(want)) for have, want in zip(self.signed.shape[1:], size, strict=True))
         return np.asarray(np.einsum("Hh,nhw,Ww->nHW", rows, self.maps, columns, optimize=True), np.float32)
 
     def mass_inside(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.float64]:
@@ -130,14 +111,3 @@ class Heatmaps:
                 "region, or hand one over"
             )
         return self.regions
-
-
-def _bilinear(have: int, want: int) -> npt.NDArray[np.float64]:
-    """Weights `(want, have)` of linear interpolation with half-pixel centres and replicated borders."""
-    centre = np.clip((np.arange(want) + 0.5) * have / want - 0.5, 0, have - 1)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, have - 1)
-    weights = np.zeros((want, have))
-    weights[np.arange(want), low] += 1 - (centre - low)
-    weights[np.arange(want), high] += centre - low
-    return weights

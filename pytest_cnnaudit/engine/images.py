@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.engine.inputs import ModelInput, Others
 from pytest_cnnaudit.preprocessing import Geometry, Preprocessing
 
 _PIXELS_PER_BATCH = 8 * 299 * 299
@@ -23,12 +24,27 @@ _PIXELS_PER_BATCH = 8 * 299 * 299
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` `(size, H, W, C)` float32, of which the first `count` are pictures and the rest padding."""
+    """`inputs` `(size, H, W, C)` float32, of which the first `count` are pictures and the rest padding.
+
+    `others` are the rows of the model's other inputs, `preprocessing` what made the pictures model input.
+    """
 
     inputs: npt.NDArray[np.float32]
     geometries: tuple[Geometry, ...]
     cases: tuple[Case | None, ...]
     start: int
+    others: tuple[npt.NDArray[Any], ...] = ()
+    preprocessing: Preprocessing | None = None
+
+    @property
+    def black(self) -> npt.NDArray[np.float32]:
+        """What a black picture becomes, `(H, W, C)`; zeros where the pictures were model input already."""
+        return np.zeros_like(self.inputs[0]) if self.preprocessing is None else self.preprocessing.black()
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """All that the model is called with, the picture first."""
+        return (self.inputs, *self.others)
 
     @property
     def count(self) -> int:
@@ -42,7 +58,11 @@ class Batch:
 
 
 def batches(
-    images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], batch_size: int | None
+    images: Any,
+    preprocessing: Preprocessing,
+    input_shape: Sequence[int | None],
+    batch_size: int | None,
+    others: Others | None = None,
 ) -> Iterator[Batch]:
     """Model input in batches of one shape, so that no call needs another compilation.
 
@@ -51,26 +71,43 @@ def batches(
     """
     start = 0
     size = batch_size
-    items = _items(images, preprocessing, input_shape)
+    bound = None if _is_model_input(images) else preprocessing.bound(input_shape)
+    items = _items(images, bound, input_shape)
     for first in items:
         if size is None:
-            size = _batch_size(first[0].shape)
+            size = rows_that_fit(first[0].shape)
         group = [first, *itertools.islice(items, size - 1)]
         arrays = [item[0] for item in group]
         if len({array.shape for array in arrays}) > 1:
             raise ValueError(f"The images of one call differ in size: {sorted({a.shape for a in arrays})}")
         rows = size if start else min(size, 1 << (len(group) - 1).bit_length())
-        arrays += [arrays[-1]] * (rows - len(group))
-        inputs = np.stack(arrays)
-        batch = Batch(inputs, tuple(item[1] for item in group), tuple(item[2] for item in group), start)
+        geometries, cases = tuple(item[1] for item in group), tuple(item[2] for item in group)
+        values = [] if others is None else [others.row(start + index, case) for index, case in enumerate(cases)]
+        columns = (_padded(column, rows) for column in zip(*values, strict=True))
+        batch = Batch(_padded(arrays, rows), geometries, cases, start, tuple(columns), bound)
         _check_finite(batch)
         yield batch
         start += len(group)
+    if others is not None:
+        others.check_length(start)
     if not start:
         raise ValueError("There are no images: an empty batch, sequence or iterator was handed over")
 
 
-def _batch_size(shape: Sequence[int]) -> int:
+def as_model_input(values: Any, one: ModelInput, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+    """What was handed over for another input of the model, `(N, …)`; pictures are preprocessed to its size."""
+    if not one.is_picture or _is_model_input(values):
+        return np.asarray(values)
+    bound = preprocessing.bound(one.shape)
+    return np.stack([bound(picture)[0] for picture in _pictures(values)])
+
+
+def _padded(values: Sequence[npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
+    return np.stack([*values, *[values[-1]] * (rows - len(values))])
+
+
+def rows_that_fit(shape: Sequence[int]) -> int:
+    """How many pictures of this shape (H, W, C) are computed at once."""
     fitting = max(1, _PIXELS_PER_BATCH // max(1, shape[0] * shape[1]))
     return int(min(32, 1 << (fitting.bit_length() - 1)))
 
@@ -82,19 +119,23 @@ def _check_finite(batch: Batch) -> None:
 
 
 def _items(
-    images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None]
+    images: Any, bound: Preprocessing | None, input_shape: Sequence[int | None]
 ) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None]]:
-    if not isinstance(images, (list, tuple, str, PathLike, Case, Image.Image)) and getattr(images, "ndim", 0) == 4:
+    if bound is None:
         array = np.asarray(images)
         _check_array(array, input_shape)
         geometry = Geometry.identity(width=array.shape[2], height=array.shape[1])
         for row in array:
             yield row.astype(np.float32, copy=False), geometry, None
         return
-    bound = preprocessing.bound(input_shape)
     for picture in _pictures(images):
         inputs, geometry = bound(picture)
         yield inputs, geometry, picture if isinstance(picture, Case) else None
+
+
+def _is_model_input(images: Any) -> bool:
+    pictures = isinstance(images, (list, tuple, str, PathLike, Case, Image.Image))
+    return not pictures and getattr(images, "ndim", 0) == 4
 
 
 def _pictures(images: Any) -> Iterable[Any]:

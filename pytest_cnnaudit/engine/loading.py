@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from pytest_cnnaudit.engine.outputs import NonFiniteError
+
 
 class ModelError(ValueError):
     """A model that can't be loaded or can't be explained; the message says which and what to do."""
@@ -38,6 +40,26 @@ def load_model(path: str | PathLike[str], custom_objects: Mapping[str, Any] | No
         return keras.saving.load_model(file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever it met inside the file; all of it means the same here
         raise ModelError(_reason(str(path), error)) from error
+
+
+def check_model(model: Any) -> None:
+    """`TypeError` for what is no model, `ModelError` for one that is not built, an error for NaN in its weights."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a keras.Model or the path of a model file, not {type(model).__name__}")
+    if not model.built:
+        raise ModelError(
+            f"The model {model.name!r} is not built: call it once on a batch, or give its first layer an input shape"
+        )
+    if not isinstance(model, (keras.Sequential, keras.Function)):
+        unbuilt = next((layer for layer in model._flatten_layers() if not layer.built), None)
+        if unbuilt is not None:
+            raise ModelError(
+                f"The layer {unbuilt.name!r} of the model {model.name!r} is not built: call the model once on a batch"
+            )
+    for variable in model.variables:
+        # Looked for here and not in what comes out: TensorFlow's fused convolution and ReLU make NaN 0.
+        if keras.backend.is_float_dtype(variable.dtype) and not keras.ops.all(keras.ops.isfinite(variable.value)):
+            raise NonFiniteError(f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity")
 
 
 def _reason(path: str, error: Exception) -> str:

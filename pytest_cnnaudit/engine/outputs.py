@@ -26,7 +26,7 @@ _SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softm
 
 
 class NonFiniteError(ValueError):
-    """NaN or infinity came out of the model: no measure of it means anything."""
+    """NaN or infinity in the model or from it: no measure of it means anything."""
 
 
 @contextmanager
@@ -57,16 +57,18 @@ def squashings() -> Iterator[list[Squashing]]:
 
 
 def find_squashing(output: Tensor, found: Sequence[Squashing]) -> tuple[int | None, bool]:
-    """Position of the softmax or sigmoid that made `output`, and whether that is certain.
+    """Position, from the end, of the softmax or sigmoid that made `output`, and whether that is certain.
 
-    It is where the tensors are the same one. Where something came between, such as a reshape or a cast, the
-    last one with as many values is a candidate, to be held against the output's values.
+    It is counted from the end, since what comes before an explained layer may be left out. It is where the
+    tensors are the same one. Where something came between, such as a reshape or a cast, the last one with as
+    many values is a candidate, to be held against the output's values.
     """
-    for position, (_, _, after) in reversed(list(enumerate(found))):
+    outputs = [after for _, _, after in reversed(found)]
+    for position, after in enumerate(outputs, 1):
         if after is output:
-            return position, True
+            return -position, True
     size = _size(output)
-    return next((i for i, (_, _, after) in reversed(list(enumerate(found))) if _size(after) == size), None), False
+    return next((-position for position, after in enumerate(outputs, 1) if _size(after) == size), None), False
 
 
 def _size(tensor: Tensor) -> int:

@@ -126,6 +126,82 @@ def record_calls(model: keras.Model, run: Callable[[], Any]) -> list[Call]:
     return calls
 
 
+@dataclass
+class Before:
+    """What a model computes before it has one layer's output: outputs by operation and occurrence."""
+
+    target: Tensor = None
+    outputs: dict[tuple[int, int], Any] = field(default_factory=dict)
+    inside: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
+    """The calls that a call made."""
+
+
+@contextmanager
+def remembered(model: keras.Model, layer: Layer) -> Iterator[Before]:
+    """While the model is called, everything up to the layer's output is collected, for `replayed`."""
+    before = Before()
+    done: list[tuple[int, int]] = []
+    counts: dict[int, int] = {}
+    target = (id(layer.operation), layer.occurrence)
+
+    def wrap(operation: keras.Operation) -> Callable[..., Any]:
+        original = operation.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            first = len(done)
+            output = original(*args, **kwargs)
+            key = (id(operation), counts.get(id(operation), 0))
+            counts[id(operation)] = key[1] + 1
+            if target not in before.inside:
+                before.inside[key] = done[first:]
+                done.append(key)
+                if key == target:
+                    before.target = output
+                else:
+                    before.outputs[key] = output
+            return output
+
+        return call
+
+    operations = {id(operation): operation for operation in _operations(model)}
+    with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
+        yield before
+
+
+@contextmanager
+def replayed(model: keras.Model, layer: Layer, before: Before, variants: Tensor) -> Iterator[None]:
+    """While the model is called, the layer gives `variants`, and what came before it is not computed again.
+
+    `before` is of a single picture; its outputs are repeated for as many rows as there are variants.
+    """
+    counts: dict[int, int] = {}
+    target = (id(layer.operation), layer.occurrence)
+
+    def repeated(tensor: Any) -> Any:
+        if not hasattr(tensor, "shape") or not len(tensor.shape) or tensor.shape[0] != 1:
+            return tensor
+        return keras.ops.broadcast_to(tensor, (variants.shape[0], *tensor.shape[1:]))
+
+    def wrap(operation: keras.Operation) -> Callable[..., Any]:
+        original = operation.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            key = (id(operation), counts.get(id(operation), 0))
+            if key in before.inside:
+                for inner, _ in (*before.inside[key], key):
+                    counts[inner] = counts.get(inner, 0) + 1
+                return variants if key == target else keras.tree.map_structure(repeated, before.outputs[key])
+            output = original(*args, **kwargs)
+            counts[key[0]] = key[1] + 1
+            return output
+
+        return call
+
+    operations = {id(operation): operation for operation in _operations(model)}
+    with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
+        yield
+
+
 def _is_graph(operation: keras.Operation) -> bool:
     return isinstance(operation, (keras.Sequential, keras.Function))
 
@@ -185,15 +261,18 @@ _GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _REDUCTIONS = ("AveragePooling2D", "MaxPooling2D", "Mean", "Max", "Sum")
 
 
-def default_layer(calls: Sequence[Call]) -> int | None:
+def default_layer(calls: Sequence[Call], output: Tensor | None = None) -> int | None:
     """Position of the call that feeds the last global pooling, else the first flatten, else the last grid.
 
     A flatten of a grid that comes after the last global pooling wins: that pooling was inside a block, such as
-    squeeze-and-excitation. A pooling or reduction to a single cell is a global pooling by another name.
+    squeeze-and-excitation. A pooling or reduction to a single cell is a global pooling by another name. With
+    `output`, one of several, only what it is computed from counts.
     """
     producers: dict[int, int] = {}
     pooled = flattened = last = None
-    for position, call in enumerate(calls):
+    used = range(len(calls)) if output is None else _ancestors(calls, output)
+    for position in used:
+        call = calls[position]
         kind = type(call.operation).__name__
         source = call.inputs[0] if call.inputs else None
         producer = producers.get(id(source))
@@ -208,6 +287,18 @@ def default_layer(calls: Sequence[Call]) -> int | None:
         if len(call.output.shape) == 4 and (last is None or _cells(call.output) > 1):
             last = position
     return max((found for found in (pooled, flattened) if found is not None), default=last)
+
+
+def _ancestors(calls: Sequence[Call], output: Tensor) -> Sequence[int]:
+    """Positions of the calls that `output` is computed from; all where the way back leads to no grid."""
+    wanted, found = {id(output)}, []
+    for position in reversed(range(len(calls))):
+        call = calls[position]
+        if id(call.output) in wanted:
+            found.append(position)
+            wanted.update(map(id, call.inputs))
+    reached_a_grid = any(len(calls[position].output.shape) == 4 for position in found)
+    return found[::-1] if reached_a_grid else range(len(calls))
 
 
 def _cells(tensor: Tensor) -> int:

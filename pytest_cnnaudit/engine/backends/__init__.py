@@ -16,6 +16,8 @@ import numpy.typing as npt
 Tensor: TypeAlias = Any
 Array: TypeAlias = npt.NDArray[Any]
 Watch: TypeAlias = Callable[[Tensor], Tensor]
+Spec: TypeAlias = tuple[Sequence[int], str]
+"""Shape and dtype of a tensor."""
 
 
 class Backend(Protocol):
@@ -28,8 +30,8 @@ class Backend(Protocol):
         variables' values are read anew at each call.
         """
 
-    def abstract(self, run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:
-        """Calls `run(tensor)` as cheaply as the framework can: for shapes and order, not for values."""
+    def abstract(self, run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:
+        """Calls `run(*tensors)` as cheaply as the framework can: for shapes and order, not for values."""
 
     def gradients(
         self, run: Callable[[Watch], tuple[Tensor, Any]]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
@@ -36,14 +36,15 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     return call
 
 
-def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:
+def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:
     """See `Backend.abstract`."""
 
-    def program(values: Sequence[Tensor], tensor: Tensor) -> None:
+    def program(values: Sequence[Tensor], *tensors: Tensor) -> None:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
-            run(tensor)
+            run(*tensors)
 
-    jax.eval_shape(program, [variable.value for variable in model.variables], jax.ShapeDtypeStruct(tuple(shape), dtype))
+    values = [variable.value for variable in model.variables]
+    jax.eval_shape(program, values, *(jax.ShapeDtypeStruct(tuple(shape), dtype) for shape, dtype in specs))
 
 
 def gradients(

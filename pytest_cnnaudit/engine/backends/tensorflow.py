@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
@@ -35,14 +35,14 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     return call
 
 
-def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:  # noqa: ARG001 - see `compiled`
+def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`
     """See `Backend.abstract`."""
 
-    def program(tensor: Tensor) -> None:
+    def program(*tensors: Tensor) -> None:
         with keras.StatelessScope():
-            run(tensor)
+            run(*tensors)
 
-    tf.function(program, autograph=False).get_concrete_function(tf.TensorSpec(shape, dtype))
+    tf.function(program, autograph=False).get_concrete_function(*(tf.TensorSpec(*spec) for spec in specs))
 
 
 def gradients(

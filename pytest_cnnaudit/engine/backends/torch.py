@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import torch
 
-from pytest_cnnaudit.engine.backends import Array, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 
@@ -32,10 +32,10 @@ def _to_numpy(tensor: Tensor) -> Array:
     return widened((tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().numpy())
 
 
-def abstract(run: Callable[[Tensor], Any], model: keras.Model, shape: Sequence[int], dtype: str) -> None:  # noqa: ARG001 - see `compiled`
+def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`
     """See `Backend.abstract`: one real pass, since not every operation of Keras knows PyTorch's meta device."""
     with torch.no_grad(), keras.StatelessScope():
-        run(keras.ops.zeros(shape, dtype))
+        run(*(keras.ops.zeros(shape, dtype) for shape, dtype in specs))
 
 
 def gradients(

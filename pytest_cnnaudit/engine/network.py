@@ -1,0 +1,431 @@
+"""A model as functions from arrays to arrays, each compiled once for its shapes and kept.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cnnaudit.engine import backends, outputs, tracing
+from pytest_cnnaudit.engine.backends import Tensor
+from pytest_cnnaudit.engine.inputs import model_inputs
+from pytest_cnnaudit.engine.loading import ModelError
+from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
+from pytest_cnnaudit.engine.tracing import Call, Layer
+
+Array: TypeAlias = npt.NDArray[Any]
+Arrays: TypeAlias = tuple[Array, ...]
+"""What the model is called with: the picture first, then its other inputs, in the model's order."""
+_SAME = 1e-3
+"""Probabilities that differ by less are the same: half precision has three digits."""
+_HEAD_BYTES = 64 * 2**20
+"""What the head may make of a chunk of ablated activations."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What one recording of the model's calls tells."""
+
+    layers: tuple[Layer, ...]
+    default: int | None
+    outputs: int
+    squashing: int | None
+    """Which of the softmaxes and sigmoids that the model computes makes its output, counted from the end."""
+    activation: Activation | None
+
+
+class Network:
+    """A built Keras model on the running backend.
+
+    `output` names one of several outputs, `picture` one of several picture inputs, `activation` says how
+    logits become probabilities where the model doesn't. `probe_size` is (height, width) for recording a model
+    that takes any size.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        output: str | None,
+        picture: str | None,
+        activation: Activation | None,
+        probe_size: tuple[int, int],
+    ) -> None:
+        self.model = model
+        self.inputs = model_inputs(model, picture)
+        self._output = output
+        self._given_activation = activation
+        self._probe_size = probe_size
+        self._backend = backends.current()
+        self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._is_linear = False
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The layers in execution order and the head; recorded once."""
+        found: list[tuple[Tensor, list[outputs.Squashing]]] = []
+        calls: list[Call] = []
+        layers: list[tuple[Layer, ...]] = []
+
+        def run(*tensors: Tensor) -> None:
+            calls.extend(tracing.record_calls(self.model, lambda: found.append(self.call(tensors))))
+            layers.append(tracing.layers_of(calls))
+
+        specs = [(self._probe_shape(one.shape), one.dtype or "float32") for one in self._ordered_inputs()]
+        self._backend.abstract(run, self.model, specs)
+        output, squashings = found[0]
+        squashing, certain = outputs.find_squashing(output, squashings)
+        if squashing is not None and not certain and not self._is_made_by(squashing, specs):
+            squashing = None
+        activation = None if squashing is None else squashings[squashing][0]
+        width = int(np.prod(output.shape[1:]))
+        self._check_head(width, activation)
+        default = tracing.default_layer(calls, output if self._output else None)
+        return Structure(layers[0], default, width, squashing, activation)
+
+    def layer(self, name: str) -> Layer:
+        """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
+        if not isinstance(name, str):
+            raise TypeError(f"A layer is named by a str, not {name!r}")
+        return tracing.find_layer(self.structure.layers, name)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; a single output counts as two."""
+        return max(2, self.structure.outputs)
+
+    @property
+    def activation(self) -> Activation:
+        """How logits become probabilities: as found in the model, else as given, else by the convention."""
+        conventional: Activation = "sigmoid" if self.structure.outputs == 1 else "softmax"
+        return self.structure.activation or self._given_activation or conventional
+
+    # Functions from arrays to arrays
+
+    def logits(self, arrays: Arrays) -> Array:
+        """`(N, classes)` float32; (−z, z) for a model with a single output z."""
+        return np.asarray(self._function("logits", self._logits_program, arrays)(*arrays))
+
+    def activations(self, arrays: Arrays, layers: Sequence[Layer]) -> list[Array]:
+        """The layers' outputs, channels last."""
+        program = partial(self._activations_program, layers)
+        return list(self._function("activations", program, arrays, layers)(*arrays))
+
+    def explained(self, arrays: Arrays, layers: Sequence[Layer], *, gradients: Array | None, score: str) -> Explained:
+        """Logits and activations, and the gradients of a class' score where `gradients` names the classes.
+
+        `gradients` `(N,)` int32 has the class whose score is differentiated with respect to each layer, −1 for
+        the predicted one; None for no gradients at all.
+        """
+        if gradients is None:
+            plain = self._function("plain", partial(self._plain_program, layers), arrays, layers)
+            logits, activations = plain(*arrays)
+            return Explained(logits, activations, [])
+        program = partial(self._gradients_program, layers, score)
+        return Explained(*self._function("gradients", program, arrays, layers, score)(gradients, *arrays))
+
+    def input_gradients(self, arrays: Arrays, classes: Array, score: str) -> Array:
+        """Gradient of the classes' scores with respect to the picture, `(N, H, W, C)`."""
+        program = partial(self._input_gradients_program, score)
+        return np.asarray(self._function("input", program, arrays, (), score)(classes, *arrays))
+
+    def ablated(self, arrays: Arrays, layer: Layer, index: int, score: str) -> tuple[Array, Array]:
+        """Activations `(1, h, w, K)` of one picture, and the drop of a class' score without each channel, `(K,)`.
+
+        Only what comes after the layer is computed again.
+        """
+        chunk = self._head_chunk(layer)
+        program = partial(self._ablation_program, layer, score, chunk)
+        function = self._function("ablation", program, arrays, (layer,), f"{score} {chunk}")
+        activations, scores = function(np.asarray([index], np.int32), *arrays)
+        channels = activations.shape[-1]
+        return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
+
+    def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[dict[str, Array]]:
+        """Sums over the positions of the layers' outputs; see `Backend.reductions`."""
+        program = partial(self._stats_program, layers)
+        return list(self._function("stats", program, arrays, layers)(*arrays))
+
+    def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
+        """The logits, unless they are not finite, or are probabilities: in 0 to 1 whatever the input."""
+        finite(logits[:count], "logits", names)
+        if self._is_linear or self.structure.activation is not None:
+            return logits
+        raw = logits[:, -self.structure.outputs :]
+        if not _are_probabilities(raw):
+            return logits
+        picture, *rest = arrays
+        others = [self.logits((scale * (picture + 1), *rest))[:, -raw.shape[1] :] for scale in (0.5, 1e4, -1e4)]
+        constant = all(np.array_equal(raw, other) for other in others)
+        normalized = _are_normalized(raw, others[0])
+        self._is_linear = constant or not (normalized or all(map(_are_probabilities, others)))
+        if self._is_linear:
+            return logits
+        raise ModelError(
+            f"The outputs of the model {self.model.name!r} look like probabilities, but no softmax or sigmoid of "
+            "Keras makes them, so the logits can't be reached: end the model in one of these (an activation, a "
+            "layer or keras.ops.softmax), or in the logits"
+        )
+
+    def _function(
+        self,
+        kind: str,
+        program: Callable[..., Any],
+        arrays: Arrays,
+        layers: Sequence[Layer] = (),
+        score: str = "",
+    ) -> Callable[..., Any]:
+        """The compiled function of this kind for these layers and shapes: made once, kept."""
+        key = (kind, tuple(layer.path for layer in layers), score, tuple(array.shape for array in arrays))
+        if key not in self._compiled:
+            _ = self.structure  # a wrong head is found before anything is compiled for it
+            self._compiled[key] = self._backend.compiled(program, self.model)
+        return self._compiled[key]
+
+    # The model, called
+
+    def call(self, tensors: Sequence[Tensor]) -> tuple[Tensor, list[outputs.Squashing]]:
+        """The chosen output, and every softmax and sigmoid on the way."""
+        picture, *others = tensors
+        positional, named = self.inputs.arguments(picture, others)
+        with outputs.squashings() as found:
+            return self._pick(self.model(*positional, **named, training=False)), found
+
+    def _pick(self, output: Any) -> Any:
+        """The chosen one of the model's outputs."""
+        if isinstance(output, Mapping):
+            names, values = list(output), list(output.values())
+        elif isinstance(output, (list, tuple)):
+            names, values = list(getattr(self.model, "output_names", [])), list(output)
+        else:
+            names, values = list(getattr(self.model, "output_names", [])) or [self.model.name], [output]
+        if self._output is None and len(values) == 1:
+            return values[0]
+        if self._output not in names:
+            problem = f"has no output {self._output!r}" if self._output else "has several outputs"
+            raise ModelError(f"The model {self.model.name!r} {problem}; name one with output=: {', '.join(names)}")
+        return values[names.index(self._output)]
+
+    def _raw_logits(self, tensors: Sequence[Tensor]) -> Tensor:
+        """`(N, outputs)`, before a single output counts as two."""
+        squashing = self.structure.squashing
+        output, found = self.call(tensors)
+        logits = output if squashing is None else found[squashing][1]
+        return keras.ops.reshape(logits, (logits.shape[0], -1))
+
+    def _scores(self, tensors: Sequence[Tensor], score: str) -> tuple[Tensor, Tensor]:
+        """The logits and the chosen score of every class, `(N, classes)` each."""
+        scores = partial(outputs.class_scores, self._raw_logits(tensors), self.activation)
+        return scores("logit"), scores(score)
+
+    # Programs: from tensors to tensors, run by the backend
+
+    def _logits_program(self, *tensors: Tensor) -> Tensor:
+        return self._scores(tensors, "logit")[0]
+
+    def _activations_program(self, layers: Sequence[Layer], *tensors: Tensor) -> list[Tensor]:
+        seen: dict[str, Tensor] = {}
+        with tracing.observed(layers, lambda layer, output: seen.setdefault(layer.path, output)):
+            self.call(tensors)
+        return [channels_last(seen[layer.path]) for layer in layers]
+
+    def _plain_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
+        seen: dict[str, Tensor] = {}
+        with tracing.observed(layers, lambda layer, output: seen.setdefault(layer.path, output)):
+            logits = self._logits_program(*tensors)
+        return logits, [channels_last(seen[layer.path]) for layer in layers]
+
+    def _stats_program(self, layers: Sequence[Layer], *tensors: Tensor) -> list[dict[str, Tensor]]:
+        reduced: dict[str, dict[str, Tensor]] = {}
+
+        def observe(layer: Layer, output: Tensor) -> Tensor:
+            values = keras.ops.cast(channels_last(output), "float32")
+            rows, channels = values.shape[0], values.shape[-1]
+            positions = int(np.prod(values.shape[1:-1]))
+            flat = keras.ops.reshape(values, (rows, positions, channels))
+            reduced[layer.path] = {**self._backend.reductions(flat), "positions": keras.ops.full((), positions)}
+            return output
+
+        with tracing.observed(layers, observe):
+            self.call(tensors)
+        return [reduced[layer.path] for layer in layers]
+
+    def _gradients_program(
+        self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """(logits, activations, gradients) of the layers; what comes before the first of them is inference."""
+        scale, order = 1.0, []
+
+        def run(watch: backends.Watch) -> tuple[Tensor, Tensor]:
+            def observe(layer: Layer, output: Tensor) -> Tensor:
+                nonlocal scale
+                scale = max(scale, _loss_scale(output))
+                order.append(layer.path)
+                return watch(output)
+
+            order.clear()
+            with tracing.observed(layers, observe):
+                logits, scores = self._scores(tensors, score)
+            return _sum_of_chosen(logits, scores, targets) * scale, logits
+
+        logits, watched, gradients = self._backend.gradients(run)
+        for path, gradient in zip(order, gradients, strict=True):
+            if gradient is None:
+                raise ValueError(f"The score does not depend on the layer {path!r}: its gradient is undefined")
+        by_path = {
+            path: (channels_last(activation), channels_last(keras.ops.cast(gradient, "float32") / scale))
+            for path, activation, gradient in zip(order, watched, gradients, strict=True)
+        }
+        pairs = [by_path[layer.path] for layer in layers]
+        return logits, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def _input_gradients_program(self, score: str, targets: Tensor, picture: Tensor, *others: Tensor) -> Tensor:
+        # Half precision: the same scale as for the layer that is pooled.
+        default = self.structure.default
+        scale = 1.0
+        if default is not None and keras.backend.standardize_dtype(self.model.compute_dtype) == "float16":
+            scale = _power_above(_cells(self.structure.layers[default].output_shape))
+
+        def run(watch: backends.Watch) -> tuple[Tensor, None]:
+            logits, scores = self._scores((watch(picture), *others), score)
+            return _sum_of_chosen(logits, scores, targets) * scale, None
+
+        _, _, (gradient,) = self._backend.gradients(run)
+        if gradient is None:
+            raise ValueError(
+                f"The score does not depend on the input {self.inputs.explained.name!r}: its gradient is undefined"
+            )
+        return keras.ops.cast(gradient, "float32") / scale
+
+    def _ablation_program(
+        self, layer: Layer, score: str, chunk: int, index: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Activations of one picture, and the score without each channel and with all, `(chunks, chunk)`."""
+        ops = keras.ops
+        with tracing.remembered(self.model, layer) as before:
+            self.call(tensors)
+        activation = before.target
+        axis = 1 if _is_channels_first() else 3
+        channels = activation.shape[axis]
+        chunks = -(-(channels + 1) // chunk)
+
+        def score_without(dropped: Tensor) -> Tensor:
+            numbers = ops.arange(channels, dtype="int32")
+            keep = ops.cast(ops.not_equal(ops.expand_dims(dropped, 1), numbers), activation.dtype)
+            shape = [chunk, 1, 1, 1]
+            shape[axis] = channels
+            variants = activation * ops.reshape(keep, shape)
+            rows = [ops.broadcast_to(tensor, (chunk, *tensor.shape[1:])) for tensor in tensors]
+            with tracing.replayed(self.model, layer, before, variants):
+                _, scores = self._scores(rows, score)
+            return ops.sum(scores * ops.one_hot(index, scores.shape[-1], dtype="float32"), axis=-1)
+
+        # No channel has the number `channels`, so there all are kept.
+        dropped = np.minimum(np.arange(chunks * chunk), channels).reshape(chunks, chunk).astype(np.int32)
+        return channels_last(activation), ops.map(score_without, ops.convert_to_tensor(dropped))
+
+    def _head_chunk(self, layer: Layer) -> int:
+        """How many variants of a layer's output fit the budget with what the head makes of them."""
+        layers = self.structure.layers
+        start = next(index for index, one in enumerate(layers) if one.path == layer.path)
+        sizes = [int(np.prod([side or 1 for side in one.output_shape])) * 4 for one in layers[start:]]
+        channels = layer.output_shape[1 if _is_channels_first() else -1] or 1
+        return int(np.clip(_HEAD_BYTES // max(1, sum(sizes)), 1, channels + 1))
+
+    # The recording
+
+    def _ordered_inputs(self) -> list[Any]:
+        return [self.inputs.explained, *self.inputs.others]
+
+    def _probe_shape(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """A concrete shape to record the model with; a free side gets the preprocessing's, or 224."""
+        free = (*self._probe_size, 3) if len(shape) == 3 else (1,) * len(shape)
+        return (1, *(side or other for side, other in zip(shape, free, strict=True)))
+
+    def _is_made_by(self, squashing: int, specs: Sequence[tuple[tuple[int, ...], str]]) -> bool:
+        """Whether the output has the values of this softmax or sigmoid, on a random picture."""
+
+        def program(*tensors: Tensor) -> Tensor:
+            output, found = self.call(tensors)
+            return outputs.deviation(output, found[squashing])
+
+        generator = np.random.default_rng(0)
+        arrays = [generator.uniform(0, 1, shape).astype(dtype) for shape, dtype in specs]
+        return bool(self._backend.compiled(program, self.model)(*arrays) < _SAME)
+
+    def _check_head(self, outputs: int, activation: Activation | None) -> None:
+        if "softmax" in (activation, self._given_activation) and outputs == 1:
+            raise ModelError(
+                f"The model {self.model.name!r} ends in a softmax over a single output, which is always 1; "
+                "a binary model with one output needs a sigmoid"
+            )
+
+
+@dataclass(frozen=True)
+class Explained:
+    """`logits` `(N, classes)`; by layer, `activations` and `gradients` `(N, h, w, K)`, channels last."""
+
+    logits: Array
+    activations: Sequence[Array]
+    gradients: Sequence[Array]
+
+
+def finite(array: Array, what: str, name: Callable[[int], str]) -> Array:
+    """The array `(N, …)`; `NonFiniteError` that names the first picture with NaN or infinity."""
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if bad.any():
+        raise NonFiniteError(
+            f"The {what} of {name(int(np.argmax(bad)))} hold NaN or infinity: look for them in "
+            "the weights, or for an overflow in half precision"
+        )
+    return array
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    """A layer's output with its channels in the last axis, whatever the model's data format."""
+    if _is_channels_first() and len(tensor.shape) == 4:
+        return keras.ops.transpose(tensor, (0, 2, 3, 1))
+    return tensor
+
+
+def _is_channels_first() -> bool:
+    return bool(keras.config.image_data_format() == "channels_first")
+
+
+def _sum_of_chosen(logits: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
+    """Sum over the pictures of the target class' score; −1 stands for the predicted class."""
+    ops = keras.ops
+    classes = ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
+    return ops.sum(scores * ops.one_hot(classes, scores.shape[-1], dtype="float32"))
+
+
+def _loss_scale(activation: Tensor) -> float:
+    """What keeps a gradient in half precision from vanishing: pooling divides it by the number of cells."""
+    if keras.backend.standardize_dtype(activation.dtype) != "float16":
+        return 1.0
+    return _power_above(_cells(activation.shape))
+
+
+def _cells(shape: Sequence[int | None]) -> int:
+    first = 2 if _is_channels_first() else 1
+    return int(np.prod([side or 1 for side in shape[first : first + 2]]))
+
+
+def _power_above(count: int) -> float:
+    return float(2 ** (count - 1).bit_length())
+
+
+def _are_probabilities(values: Array) -> bool:
+    return bool((values >= 0).all() and (values <= 1).all())
+
+
+def _are_normalized(*values: Array) -> bool:
+    return all(np.allclose(rows.sum(axis=1), 1, rtol=0, atol=_SAME) for rows in values)
