@@ -283,6 +283,9 @@ class Engine:
     ) -> Iterator[tuple[Probe, Batch]]:
         paths = dict.fromkeys(path for path, method in wanted if method.kind != "picture")
         layers = tuple(self.layer(path) for path in paths)
+        for path, method in wanted:
+            if method.kind == "layer" and method.is_of_class:
+                self._network.check_dependence(self.layer(path))
         with_gradients = any(method.kind == "cam" for _, method in wanted)
         for batch in self._batches(images):
             yield (

@@ -15,7 +15,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -261,12 +261,14 @@ def _positive(**parameters: float) -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its name: its function, and what the function asks for."""
+    """A method by its name: its function, what the function asks for, whether it draws random numbers, and whether
+    its maps are of a class' score."""
 
     name: str
     function: MethodFunction
     kind: Kind = "cam"
     is_random: bool = False
+    is_of_class: bool = True
 
 
 METHODS: Mapping[str, Method] = {
@@ -279,7 +281,7 @@ METHODS: Mapping[str, Method] = {
         Method("hires-cam", hires_cam),
         Method("score-cam", score_cam, "layer"),
         Method("ablation-cam", ablation_cam, "layer"),
-        Method("eigen-cam", eigen_cam, "layer"),
+        Method("eigen-cam", eigen_cam, "layer", is_of_class=False),
         Method("saliency", saliency, "picture"),
         Method("gradient-x-input", gradient_x_input, "picture"),
         Method("smoothgrad", smoothgrad, "picture", is_random=True),
@@ -296,7 +298,7 @@ def find_method(method: str | MethodFunction) -> Method:
         plain = method.func if isinstance(method, partial) else method
         for known in METHODS.values():
             if known.function is plain:
-                return Method(known.name, method, known.kind, known.is_random)
+                return replace(known, function=method)
         return Method(getattr(plain, "__name__", type(plain).__name__), method)
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"There is no method {method!r}; known: {', '.join(METHODS)}, or a callable")

@@ -67,6 +67,7 @@ class Network:
         self._backend = backends.current()
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._is_linear = False
+        self._depends: set[str] = set()
 
     @cached_property
     def structure(self) -> Structure:
@@ -79,7 +80,7 @@ class Network:
             calls.extend(tracing.record_calls(self.model, lambda: found.append(self.call(tensors))))
             layers.append(tracing.layers_of(calls))
 
-        specs = [(self._probe_shape(one.shape), one.dtype or "float32") for one in self._ordered_inputs()]
+        specs = self._specs()
         self._backend.abstract(run, self.model, specs)
         output, squashings = found[0]
         squashing, certain = outputs.find_squashing(output, squashings)
@@ -131,6 +132,13 @@ class Network:
             return Explained(logits, activations, [])
         program = partial(self._gradients_program, layers, score)
         return Explained(*self._function("gradients", program, arrays, layers, score)(gradients, *arrays))
+
+    def check_dependence(self, layer: Layer) -> None:
+        """`ValueError` where no class' score depends on the layer; looked at once, without computing anything."""
+        if layer.path not in self._depends:
+            program = partial(self._gradients_program, (layer,), "logit")
+            self._backend.abstract(program, self.model, [((1,), "int32"), *self._specs()])
+            self._depends.add(layer.path)
 
     def input_gradients(self, arrays: Arrays, classes: Array, score: str) -> Array:
         """Gradient of the classes' scores with respect to the picture, `(N, H, W, C)`."""
@@ -342,8 +350,10 @@ class Network:
 
     # The recording
 
-    def _ordered_inputs(self) -> list[Any]:
-        return [self.inputs.explained, *self.inputs.others]
+    def _specs(self) -> list[tuple[tuple[int, ...], str]]:
+        """Shapes and dtypes to record the model with."""
+        ordered = (self.inputs.explained, *self.inputs.others)
+        return [(self._probe_shape(one.shape), one.dtype or "float32") for one in ordered]
 
     def _probe_shape(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """A concrete shape to record the model with; a free side gets the preprocessing's, or 224."""
