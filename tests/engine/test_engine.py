@@ -289,7 +289,7 @@ def test_several_inputs():
 def test_input_that_is_not_a_picture():
     picture = keras.Input((4,))
     model = keras.Model(picture, layers.Dense(2)(picture), name="table")
-    with pytest.raises(ModelError, match=r"'table' takes input of shape \(None, 4\); pictures have"):
+    with pytest.raises(ModelError, match=r"'table' takes 'input_layer.*' \(None, 4\); a picture has"):
         Engine(model).predict(networks.pictures(1, 4, 4))
 
 
