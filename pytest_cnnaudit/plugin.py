@@ -317,6 +317,12 @@ def cnnaudit_custom_objects() -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def cnnaudit_engine_options() -> Mapping[str, Any]:
+    """More arguments of `Engine`, such as `output` or `other_inputs`. Override it in `conftest.py`."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
     _check_keras_starts()
@@ -336,13 +342,18 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     if path is not None:
         model = load_model(path, request.getfixturevalue("cnnaudit_custom_objects"))
-    engine = Engine(
-        model,
-        preprocessing=request.getfixturevalue("cnnaudit_preprocessing"),
-        class_names=request.getfixturevalue("cnnaudit_class_names"),
-        batch_size=options.value(pytestconfig, "batch-size"),
-        seed=options.value(pytestconfig, "seed"),
-    )
+    arguments = {
+        "preprocessing": request.getfixturevalue("cnnaudit_preprocessing"),
+        "class_names": request.getfixturevalue("cnnaudit_class_names"),
+        "batch_size": options.value(pytestconfig, "batch-size"),
+        "seed": options.value(pytestconfig, "seed"),
+    }
+    more = request.getfixturevalue("cnnaudit_engine_options")
+    if twice := sorted(arguments.keys() & more.keys()):
+        raise pytest.UsageError(
+            f"The fixture cnnaudit_engine_options gives {twice[0]!r}, which has a fixture or option of its own"
+        )
+    engine = Engine(model, **arguments, **more)
     run = pytestconfig.stash[RUN]
     run.describe(model=provenance.model(engine.model, path), environment=provenance.environment())
     return engine

@@ -49,7 +49,7 @@ class Results:
 
     def predictions(self, cases: Sequence[Case]) -> Predictions:
         """Predictions of every case, in their order."""
-        keys = [("logits", picture_key(case)) for case in cases]
+        keys = [("logits", self._case_key(case)) for case in cases]
         rows = [self._get(key) for key in keys]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
@@ -75,7 +75,7 @@ class Results:
         # Where no random numbers are drawn, maps are the same for all seeds.
         seed = (self.engine.seed if seed is None else seed) if found_method.is_random else None
         explained = (path, found_method.function, score, seed)
-        pictures = [picture_key(case) for case in cases]
+        pictures = [self._case_key(case) for case in cases]
         rows: list[_Map | None] = [
             self._map((picture, *explained), target) for picture, target in zip(pictures, targets, strict=True)
         ]
@@ -117,12 +117,16 @@ class Results:
         """Activation statistics; those of a sequence of cases are kept."""
         if not (isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)):
             return self.engine.activation_stats(images, layers)
-        key = ("stats", tuple(picture_key(case) for case in images), tuple(layers))
+        key = ("stats", tuple(self._case_key(case) for case in images), tuple(layers))
         kept: Mapping[str, LayerStats] | None = self._get(key)
         if kept is None:
             kept = self.engine.activation_stats(images, layers)
             self._keep(key, kept)
         return kept
+
+    def _case_key(self, case: Case) -> Hashable:
+        """What tells one case's model input from another's."""
+        return (picture_key(case), self.engine.other_inputs_key(case))
 
     def _map(self, key: tuple[Hashable, ...], target: int | None) -> _Map | None:
         if target is None:

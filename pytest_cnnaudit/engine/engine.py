@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeAlias, get_args, overload
 
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import CaseError
+from pytest_cnnaudit.cases import Case, CaseError
 from pytest_cnnaudit.engine import outputs, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
@@ -302,6 +302,13 @@ class Engine:
                 ),
                 batch,
             )
+
+    def other_inputs_key(self, case: Case) -> Hashable:
+        """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
+        if not any(callable(value) for value in self._other_inputs.values()):
+            return None
+        row = Others(self._network.inputs, self._other_inputs).row(0, case)
+        return tuple((array.shape, array.tobytes()) for array in row)
 
     def class_index(self, name: str | int) -> int:
         """The index of a class given by name or index; `ValueError` for one the model does not have."""

@@ -282,7 +282,7 @@ def test_not_a_model():
 def test_several_inputs():
     inputs = [keras.Input((4, 4, 3)), keras.Input((4, 4, 3))]
     model = keras.Model(inputs, layers.Flatten()(layers.Add()(inputs)), name="two")
-    with pytest.raises(ModelError, match="'two' takes several pictures: .*; name the one to explain with picture="):
+    with pytest.raises(ModelError, match=r"'two' takes several pictures: .*; name the one to explain with picture="):
         Engine(model).predict(networks.pictures(1, 4, 4))
 
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 
+import numpy
 import pytest
 
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -55,6 +56,64 @@ def test_the_model_on_the_command_line_wins_over_an_overridden_one(suite):
     result = suite.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*'another.keras' does not exist*"])
+
+
+@pytest.fixture
+def two_headed(suite):
+    """A model with a picture and an age in, and a class and a score out."""
+    import keras
+
+    picture, age = keras.Input((32, 32, 3), name="picture"), keras.Input((1,), name="age")
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 1, name="colours")(picture))
+    both = keras.layers.Concatenate()([features, age])
+    outputs = {"kind": keras.layers.Dense(3, name="kind")(both), "score": keras.layers.Dense(2, name="score")(both)}
+    model = keras.Model([picture, age], outputs)
+    model.get_layer("colours").set_weights([numpy.eye(3)[None, None], numpy.zeros(3)])
+    # Red, then green, then whoever is older than 50.
+    kernel = numpy.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
+    model.get_layer("kind").set_weights([kernel, numpy.array([0, 0, -50])])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model.save(suite.kit.folder / "two_headed.keras")
+    return suite.kit.folder / "two_headed.keras"
+
+
+def test_more_arguments_of_the_engine(suite, two_headed):
+    suite.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_engine_options():
+            return {"output": "kind", "other_inputs": {"age": lambda case: [case.group]}}
+        """
+    )
+    suite.write(
+        f"""
+def test_young(cnnaudit):
+    cnnaudit.assert_predicts(Case({str(suite.kit.red)!r}, "red", group=20))
+
+def test_old(cnnaudit):
+    cnnaudit.assert_predicts(Case({str(suite.kit.red)!r}, "none", group=900))
+"""
+    )
+    suite.run(f"--cnnaudit-model={two_headed}").assert_outcomes(passed=2)
+
+
+def test_an_argument_of_the_engine_that_is_an_option_too(suite):
+    suite.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def cnnaudit_engine_options():
+            return {"seed": 3}
+        """
+    )
+    suite.write("def test_it(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n")
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*cnnaudit_engine_options gives 'seed', which has a fixture or option of its own*"])
 
 
 DOUBLER = """
