@@ -1,6 +1,7 @@
 """What one backend computes on models that all build alike: `python agreement.py RESULTS.npz`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -8,6 +9,8 @@ import networks
 import numpy as np
 
 from pytest_cnnaudit import Engine
+from pytest_cnnaudit.engine import methods
+from pytest_cnnaudit.engine.methods import METHODS
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "honest.keras"
 ARCHITECTURES = {"MobileNetV2": (-1, 1), "EfficientNetV2B0": (0, 255)}
@@ -30,6 +33,11 @@ def models():
 def results(model, images):
     """Maps, scores and statistics by name; each array's first axis is pictures or channels."""
     engine = Engine(model)
+    for method in METHODS:
+        if method == "score-cam" and engine.layer(engine.default_layer).output_shape[-1] > 64:
+            continue  # a forward pass for each channel: minutes for a wide layer
+        function = partial(methods.rise, masks=40) if method == "rise" else method
+        yield f"{METHODS[method].kind} {method} map", engine.heatmaps(images, target=1, method=function).signed
     for score in ("logit", "probability"):
         heatmaps = engine.heatmaps(images, target=1, score=score)
         yield f"{score} map", heatmaps.signed

@@ -1,4 +1,7 @@
-"""The three backends compute the same maps, scores and statistics, to 1e-4 of the largest value."""
+"""The three backends compute the same maps, scores and statistics, to 1e-4 of the largest value.
+
+Gradients with respect to the picture amplify rounding in deep networks: their maps to 1e-2, correlated to 0.9999.
+"""
 
 import itertools
 import os
@@ -43,15 +46,25 @@ def _run(backend, results):
 def test_same_arrays_everywhere(computed):
     names = [list(arrays) for arrays in computed.values()]
     assert names[0] == names[1] == names[2]
-    assert len(names[0]) >= 6 * 13
+    assert len(names[0]) >= 6 * 26
     for arrays in computed.values():
         assert all(np.abs(array).max(axis=(1, 2)).all() for name, array in arrays.items() if "map" in name)
 
 
 @pytest.mark.parametrize(("one", "other"), itertools.combinations(BACKENDS, 2))
 def test_backends_agree(computed, one, other):
-    distances = {name: _distance(computed[one][name], computed[other][name]) for name in computed[one]}
-    assert {name: distance for name, distance in distances.items() if not distance <= 1e-4} == {}
+    pairs = {name: (computed[one][name], computed[other][name]) for name in computed[one]}
+    distances = {name: _distance(*pair) for name, pair in pairs.items()}
+    allowed = {name: 1e-2 if _is_of_the_picture(name) else 1e-4 for name in pairs}
+    assert {name: distance for name, distance in distances.items() if not distance <= allowed[name]} == {}
+    of_the_picture = {name: pair for name, pair in pairs.items() if _is_of_the_picture(name)}
+    correlations = {name: np.corrcoef(*(maps.ravel() for maps in pair))[0, 1] for name, pair in of_the_picture.items()}
+    assert {name: value for name, value in correlations.items() if not value >= 0.9999} == {}
+    assert len(correlations) >= 6 * 6
+
+
+def _is_of_the_picture(name):
+    return ": picture " in name
 
 
 def _distance(one, other):
