@@ -15,6 +15,13 @@ from pytest_cnnaudit.engine.methods import METHODS
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "honest.keras"
 ARCHITECTURES = {"MobileNetV2": (-1, 1), "EfficientNetV2B0": (0, 255)}
 SIDE = 96
+QUICK = {
+    "rise": partial(methods.rise, masks=24),
+    "occlusion": partial(methods.occlusion, patch=4, stride=16),
+    "smoothgrad": partial(methods.smoothgrad, samples=4),
+    "integrated-gradients": partial(methods.integrated_gradients, steps=6),
+}
+"""Methods of many passes, with few: agreement needs no more."""
 
 
 def models():
@@ -36,7 +43,7 @@ def results(model, images):
     for method in METHODS:
         if method == "score-cam" and engine.layer(engine.default_layer).output_shape[-1] > 64:
             continue  # a forward pass for each channel: minutes for a wide layer
-        function = partial(methods.rise, masks=40) if method == "rise" else method
+        function = QUICK.get(method, method)
         yield f"{METHODS[method].kind} {method} map", engine.heatmaps(images, target=1, method=function).signed
     for score in ("logit", "probability"):
         heatmaps = engine.heatmaps(images, target=1, score=score)
