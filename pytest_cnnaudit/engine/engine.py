@@ -25,7 +25,7 @@ from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_na
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError, Predictions
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.tracing import Call, Layer
-from pytest_cnnaudit.preprocessing import Preprocessing
+from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
 
 Target: TypeAlias = str | int | Sequence[str | int]
 Layers: TypeAlias = str | Sequence[str] | None
@@ -51,7 +51,8 @@ class Engine:
     """Computes predictions, activations and heatmaps of a built Keras model, on the backend Keras runs on.
 
     `model` is a `keras.Model` or the path of a `.keras` or `.h5` file (never executes code from it).
-    `preprocessing` turns pictures into model input; the default stretches them to the model's input size.
+    `preprocessing` turns pictures into model input; the default is what the `ImageConverter` of a keras_hub
+    model does, and for any other model stretches them to the model's input size.
     `class_names` are the outputs' names in their order (or a file of them, one a line), `output` names one
     of several outputs, `activation` (`"softmax"` or `"sigmoid"`) says how a linear head's logits become
     probabilities (default: softmax; sigmoid for a single output). `batch_size` defaults to one chosen by the
@@ -78,7 +79,7 @@ class Engine:
             raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
         if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
             raise ValueError(f"batch_size is {batch_size!r}; a positive integer is expected")
-        self.preprocessing = Preprocessing() if preprocessing is None else preprocessing
+        self.preprocessing = preprocessing_of(self.model) if preprocessing is None else preprocessing
         self.class_names = None if class_names is None else read_class_names(class_names)
         self.output = output
         self.batch_size = batch_size
