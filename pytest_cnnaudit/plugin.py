@@ -262,7 +262,7 @@ def cnnaudit_model(
 
 @pytest.fixture(scope="session")
 def cnnaudit_preprocessing(pytestconfig: pytest.Config) -> Preprocessing | None:
-    """How pictures become model input; None stretches them to the model's input size, without scaling."""
+    """How pictures become model input; None: as a keras_hub model does it, else stretched to the model's input size."""
     from pytest_cnnaudit.preprocessing import Preprocessing
 
     name = options.value(pytestconfig, "preprocessing")
@@ -327,8 +327,9 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     if module is not None:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise pytest.UsageError(f"--cnnaudit-import {module}: {error}") from error
+        except Exception as error:  # whatever stands in the module
+            kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+            raise pytest.UsageError(f"--cnnaudit-import {module}: {kind}{error}") from error
     if options.is_on_command_line(pytestconfig, "model"):
         model: Any = options.value(pytestconfig, "model")
     else:

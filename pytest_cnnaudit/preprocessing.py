@@ -40,6 +40,10 @@ CHANNELS: dict[Color, int] = {"rgb": 3, "grayscale": 1, "bgr": 3, "rgba": 4}
 DEFAULT_COLORS: dict[int, Color] = {3: "rgb", 1: "grayscale", 4: "rgba"}
 
 
+class PreprocessingWarning(UserWarning):
+    """A model is handed values that it can hardly have been trained on, or it is right no more often than by chance."""
+
+
 def open_picture(image: Case | Picture) -> Image.Image:
     """The picture upright, 8 bits a channel, in mode L, RGB or RGBA.
 

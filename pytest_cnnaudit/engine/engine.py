@@ -23,6 +23,7 @@ from pytest_cnnaudit.engine.heatmaps import Heatmaps, Method
 from pytest_cnnaudit.engine.images import Batch, batches
 from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError, Predictions
+from pytest_cnnaudit.engine.ranges import Expectation, RangeWatch, expectation
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.tracing import Call, Layer
 from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
@@ -45,6 +46,7 @@ class _Structure:
     squashing: int | None
     """Which of the softmaxes and sigmoids that the model computes makes its output."""
     activation: Activation | None
+    expects: Expectation
 
 
 class Engine:
@@ -89,6 +91,7 @@ class Engine:
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._structures: dict[tuple[int, ...], _Structure] = {}
         self._is_linear = False
+        self._ranges = RangeWatch(self.model.name, lambda: self._structure().expects)
 
     # What the model is made of
 
@@ -259,7 +262,8 @@ class Engine:
         return bool(keras.config.image_data_format() == "channels_first")
 
     def _batches(self, images: Any) -> Iterator[Batch]:
-        return batches(images, self.preprocessing, self.input_shape, self.batch_size)
+        made = batches(images, self.preprocessing, self.input_shape, self.batch_size)
+        return self._ranges.watched(made, None if getattr(images, "ndim", 0) == 4 else self.preprocessing)
 
     def _chosen(self, layers: Layers, by_default: Callable[[Layer], bool]) -> tuple[Layer, ...]:
         if layers is None:
@@ -353,7 +357,7 @@ class Engine:
         activation = None if squashing is None else squashings[squashing][0]
         width = int(np.prod(output.shape[1:]))
         self._check_head(width, activation)
-        return _Structure(layers[0], tracing.default_layer(calls), width, squashing, activation)
+        return _Structure(layers[0], tracing.default_layer(calls), width, squashing, activation, expectation(calls))
 
     def _is_made_by(self, squashing: int, shape: tuple[int, ...]) -> bool:
         """Whether the output has the values of this softmax or sigmoid, on a random picture."""
