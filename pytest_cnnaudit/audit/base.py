@@ -254,7 +254,7 @@ class Base:
         return replace(finding, evidence=tuple(shown))
 
     def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case]) -> Finding:
-        """Says in the finding, and warns once a session, where the labelled cases are predicted no better than by chance.
+        """Says in the finding, and warns once a session, where the labels are predicted no better than by chance.
 
         Only for classes that exclude each other: of a sigmoid's several classes the first is no answer.
         """
