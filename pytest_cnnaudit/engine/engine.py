@@ -204,8 +204,7 @@ class Engine:
                 f"The layer {explained.path!r} has outputs of shape {explained.output_shape}; a heatmap needs "
                 f"a spatial one, such as {self.default_layer!r}"
             )
-        if isinstance(target, Iterable) and not isinstance(target, str):
-            target = list(target)
+        target = _as_targets(target)
         signed, targets, scores, logits, batched = [], [], [], [], []
         for batch in self._batches(images):
             wanted = self._targets(target, batch)
@@ -269,6 +268,8 @@ class Engine:
         if layers is None:
             chosen = tuple(layer for layer in self.layers if by_default(layer))
         else:
+            if isinstance(layers, bytes) or not isinstance(layers, Iterable):
+                raise TypeError(f"layers must be a layer's name or a list of them, not {layers!r}")
             names = (layers,) if isinstance(layers, str) else tuple(layers)
             chosen = tuple(self.layer(name) for name in names)
         if not chosen:
@@ -277,10 +278,10 @@ class Engine:
 
     def _targets(self, target: Target, batch: Batch) -> list[int]:
         """Class indices of a batch's pictures; −1 stands for the predicted class."""
-        if isinstance(target, str) or not isinstance(target, Iterable):
-            each: list[str | int] = [target] * batch.count
+        if not isinstance(target, list):
+            each: list[Any] = [target] * batch.count
         else:
-            each = list(target)[batch.start : batch.start + batch.count]
+            each = target[batch.start : batch.start + batch.count]
             if len(each) < batch.count:
                 raise ValueError(f"target has {batch.start + len(each)} entries, but there are more images")
         return [
@@ -559,6 +560,14 @@ def _signed_maps(
     if maps.shape != activations.shape[:3]:
         raise ValueError(f"The method {name!r} gave maps of shape {maps.shape}; expected {activations.shape[:3]}")
     return _finite(maps, "heatmap", batch)
+
+
+def _as_targets(target: Any) -> Any:
+    """A sequence or iterator of targets as a list, a single one as it is."""
+    if isinstance(target, np.ndarray):
+        return target.tolist()
+    is_single = isinstance(target, (str, bytes)) or not isinstance(target, Iterable)
+    return target if is_single else list(target)
 
 
 def _check_all_used(target: Target, count: int) -> None:
