@@ -464,7 +464,7 @@ def _failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> Failure:
 
 def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether an error of ours tells the user what to mend, so that a traceback would only bury it."""
-    kinds = (ValueError, TypeError, AssertionError, pytest.UsageError)
+    kinds = (ValueError, TypeError, AssertionError, pytest.UsageError, Warning)
     return isinstance(excinfo.value, kinds) and _in_package(excinfo.traceback[-1])
 
 

@@ -272,8 +272,8 @@ class Base:
             f"{classes}: is the preprocessing that of training, and are the class names in the outputs' order?"
         )
         if not self._results.warned_of_chance:
-            self._results.warned_of_chance = True
             warnings.warn(note, PreprocessingWarning, stacklevel=5)
+            self._results.warned_of_chance = True
         head, *rest = finding.message.split("\n  ")
         return replace(finding, message="\n  ".join([head, note, *rest][:MOST_LINES]))
 

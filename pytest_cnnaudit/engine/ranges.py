@@ -153,8 +153,9 @@ class RangeWatch:
             if index == 0 and isinstance(batch.inputs, np.ndarray):
                 found = mistakes(batch.inputs[: batch.count], self.expected(), preprocessing)
                 if found is not None and found[0] not in self.warned:
-                    self.warned.add(found[0])
                     warnings.warn(f"The model {self.model!r} {found[1]}", PreprocessingWarning, stacklevel=2)
+                    # Not before: where warnings are errors, every call raises.
+                    self.warned.add(found[0])
             yield batch
 
 

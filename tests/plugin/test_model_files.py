@@ -130,7 +130,9 @@ def test_a_file_cut_short(suite):
     failed(suite, "E*cut.keras' (5000 bytes) is cut short or damaged: *")
 
 
-def test_a_wrong_range_is_a_warning_in_the_summary(suite):
+@pytest.fixture
+def wrong_range(suite):
+    """Two tests whose pictures get values that no pixel has."""
     suite.pytester.makeconftest(
         """
         import pytest
@@ -144,9 +146,20 @@ def test_a_wrong_range_is_a_warning_in_the_summary(suite):
     suite.write(
         "def test_1(cnnaudit):\n    cnnaudit.predict(RED)\n\ndef test_2(cnnaudit):\n    cnnaudit.predict(GREEN)\n"
     )
+
+
+def test_a_wrong_range_is_a_warning_in_the_summary(suite, wrong_range):
     # What this project's own tests ignore counts in the run inside of theirs as well.
     result = suite.run("-Walways:The model:UserWarning", "-Wignore::DeprecationWarning")
     result.assert_outcomes(passed=2, warnings=1)
     result.stdout.fnmatch_lines(
         ["*PreprocessingWarning: The model 'candidate' is handed values from 0 to 6.554e+04, but 8-bit pixels end at*"]
     )
+
+
+def test_a_gate_can_make_it_an_error_in_every_test(suite, wrong_range):
+    result = suite.run("-Werror::pytest_cnnaudit.PreprocessingWarning", "-Wignore::DeprecationWarning")
+    result.assert_outcomes(failed=2)
+    assert [one["outcome"] for one in suite.findings] == ["error", "error"]
+    result.stdout.fnmatch_lines(["E*PreprocessingWarning: The model 'candidate' is handed values from 0 to 6.554e+04*"])
+    assert "ranges.py" not in result.stdout.str(), "a traceback of ours buries the advice"
