@@ -34,6 +34,8 @@ _SPREAD_OF_RAW_PIXELS = 5.0
 """In the units of what the first kernel takes: 0.1 to 1 in training on scaled pixels, 25 to 50 on raw ones."""
 _LARGEST_SCALED = 3.0
 """Pixels scaled to 0 to 1, to −1 to 1, or by ImageNet's mean and deviation (−2.2 to 2.7)."""
+_LOOKED_AT = 8
+"""Pictures of the first batch: what a look costs does not grow with the batch."""
 _NO_PIXEL = 13.0
 """How far beyond 0 to 255 a sharp interpolation may go."""
 
@@ -151,7 +153,7 @@ class RangeWatch:
         """The batches; `preprocessing` is what they went through, None for model input that is used as it is."""
         for index, batch in enumerate(batches):
             if index == 0 and isinstance(batch.inputs, np.ndarray):
-                found = mistakes(batch.inputs[: batch.count], self.expected(), preprocessing)
+                found = mistakes(batch.inputs[: min(batch.count, _LOOKED_AT)], self.expected(), preprocessing)
                 if found is not None and found[0] not in self.warned:
                     warnings.warn(f"The model {self.model!r} {found[1]}", PreprocessingWarning, stacklevel=2)
                     # Not before: where warnings are errors, every call raises.
@@ -167,7 +169,8 @@ def mistakes(inputs: Any, expected: Expectation, preprocessing: Preprocessing | 
     """
     low, high = float(inputs.min()), float(inputs.max())
     seen = f"values from {low:.4g} to {high:.4g}"
-    if (inputs == inputs[:, :1, :1]).all():
+    corner = inputs[:, :1, :1]
+    if (inputs[:, :1] == corner).all() and (inputs == corner).all():
         return None if preprocessing is None else ("constant", f"is handed pictures of one colour only, {seen}")
     if expected.rescales:
         return _for_own_rescaling(low, high, seen, expected)

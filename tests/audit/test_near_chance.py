@@ -74,7 +74,7 @@ def test_cases_of_several_labels_and_without_one_are_left_out(fresh):
     unlabelled = [Case(picture(red=2, blue=1), region=Box(0, 0, 2, 2), id=f"other {index}") for index in range(9)]
     finding = fresh.assert_mass_inside([*population(1, 3), *unlabelled], at_least=0, excess_at_least=None, mostly=0.01)
     assert "near chance" not in finding.message
-    several = [Case(case.image, ("red", "blue"), id=case.id) for case in population(0, 12)]
+    several = [Case(case.image, ("blue", "red"), id=case.id) for case in population(0, 12)]
     assert said(fresh, several)[1] == []
 
 
