@@ -20,8 +20,9 @@ if TYPE_CHECKING:
         Predictions,
         load_model,
     )
+    from pytest_cnnaudit.keras_resizing import KerasResizing
     from pytest_cnnaudit.metrics import EmptyHeatmapError
-    from pytest_cnnaudit.preprocessing import Preprocessing
+    from pytest_cnnaudit.preprocessing import Preprocessing, PreprocessingWarning
     from pytest_cnnaudit.record import AuditFailure, Finding
 
 __version__ = "0.1.0"
@@ -31,7 +32,8 @@ _ROOMS = {
     "cases": ("Box", "Case", "CaseError", "Mask", "load_cases"),
     "engine": ("Engine", "Heatmaps", "Layer", "LayerStats", "ModelError", "Predictions", "load_model"),
     "metrics": ("EmptyHeatmapError",),
-    "preprocessing": ("Preprocessing",),
+    "keras_resizing": ("KerasResizing",),
+    "preprocessing": ("Preprocessing", "PreprocessingWarning"),
     "record": ("AuditFailure", "Finding"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -46,12 +48,14 @@ __all__ = [
     "Engine",
     "Finding",
     "Heatmaps",
+    "KerasResizing",
     "Layer",
     "LayerStats",
     "Mask",
     "ModelError",
     "Predictions",
     "Preprocessing",
+    "PreprocessingWarning",
     "load_cases",
     "load_model",
 ]

@@ -262,7 +262,7 @@ def cnnaudit_model(
 
 @pytest.fixture(scope="session")
 def cnnaudit_preprocessing(pytestconfig: pytest.Config) -> Preprocessing | None:
-    """How pictures become model input; None stretches them to the model's input size, without scaling."""
+    """How pictures become model input; None: as a keras_hub model does it, else stretched to the model's input size."""
     from pytest_cnnaudit.preprocessing import Preprocessing
 
     name = options.value(pytestconfig, "preprocessing")
@@ -333,8 +333,9 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     if module is not None:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise pytest.UsageError(f"--cnnaudit-import {module}: {error}") from error
+        except Exception as error:  # whatever stands in the module
+            kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+            raise pytest.UsageError(f"--cnnaudit-import {module}: {kind}{error}") from error
     if options.is_on_command_line(pytestconfig, "model"):
         model: Any = options.value(pytestconfig, "model")
     else:
@@ -474,7 +475,7 @@ def _failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> Failure:
 
 def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether an error of ours tells the user what to mend, so that a traceback would only bury it."""
-    kinds = (ValueError, TypeError, AssertionError, pytest.UsageError)
+    kinds = (ValueError, TypeError, AssertionError, pytest.UsageError, Warning)
     return isinstance(excinfo.value, kinds) and _in_package(excinfo.traceback[-1])
 
 

@@ -27,17 +27,21 @@ from pytest_cnnaudit.cases import (
     check_regions,
     read_picture,
 )
+from pytest_cnnaudit.keras_resizing import KerasResizing, Resize
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-Resize: TypeAlias = Literal["stretch", "crop", "pad"]
 Color: TypeAlias = Literal["rgb", "grayscale", "bgr", "rgba"]
 Float32: TypeAlias = "npt.NDArray[np.float32]"
 Float64: TypeAlias = "npt.NDArray[np.float64]"
 
 CHANNELS: dict[Color, int] = {"rgb": 3, "grayscale": 1, "bgr": 3, "rgba": 4}
 DEFAULT_COLORS: dict[int, Color] = {3: "rgb", 1: "grayscale", 4: "rgba"}
+
+
+class PreprocessingWarning(UserWarning):
+    """A model is handed values that it can hardly have been trained on, or it is right no more often than by chance."""
 
 
 def open_picture(image: Case | Picture) -> Image.Image:
@@ -174,9 +178,10 @@ class Preprocessing:
     255.
     color: "rgb", "grayscale", "bgr" or "rgba"; a `scale` that turns RGB into BGR itself (as VGG's and
     ResNet's does) wants "rgb".
+    resizing: None is Pillow's bilinear filter with antialiasing, on 8-bit values, and a crop that is exact to
+    fractions of a pixel; `KerasResizing()` is what a model got in training whose pictures Keras resized.
 
-    Transparent pixels are shown on white, except with "rgba". Resizing is Pillow's bilinear filter with
-    antialiasing, on 8-bit values; the crop is exact to fractions of a pixel.
+    Transparent pixels are shown on white, except with "rgba".
     """
 
     size: int | tuple[int, int] | None = None
@@ -184,6 +189,29 @@ class Preprocessing:
     resize: Resize = "stretch"
     scale: Callable[[Any], Any] | None = None
     color: Color | None = None
+    resizing: KerasResizing | None = None
+
+    @classmethod
+    def from_keras_hub(cls, converter: Any) -> Preprocessing:
+        """What a keras_hub `ImageConverter` does: its size, crop or padding, interpolation, scale and offset.
+
+        `Engine` uses it for a model that has a `preprocessor.image_converter`, unless it is given another one.
+        Raises `ValueError` for a converter that works in a way of its own.
+        """
+        own = next((name for name in ("call", "_call_python") if _is_overridden(converter, name)), None)
+        if own is not None:
+            raise ValueError(
+                f"{type(converter).__name__} converts pictures in a way of its own ({own}), which can't be "
+                "followed here: say as a Preprocessing how pictures become model input"
+            )
+        crops, pads = bool(converter.crop_to_aspect_ratio), bool(converter.pad_to_aspect_ratio)
+        scales = converter.scale is not None or converter.offset is not None
+        return cls(
+            converter.image_size,
+            resize="crop" if crops else "pad" if pads else "stretch",
+            scale=ScaleAndOffset(converter.scale, converter.offset) if scales else None,
+            resizing=KerasResizing(converter.interpolation, bool(converter.antialias)),
+        )
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -194,6 +222,8 @@ class Preprocessing:
             raise ValueError(f"color is {self.color!r} (must be one of {', '.join(CHANNELS)})")
         if self.scale is not None and not callable(self.scale):
             raise TypeError(f"scale is {self.scale!r} (must be callable, such as `lambda pixels: pixels / 255`)")
+        if self.resizing is not None and not isinstance(self.resizing, KerasResizing):
+            raise TypeError(f"resizing is {self.resizing!r} (must be a KerasResizing, or None for Pillow's)")
 
     def bound(self, input_shape: Sequence[int | None]) -> Preprocessing:
         """This with size and color filled in from a model's input shape (H, W, C).
@@ -235,10 +265,13 @@ class Preprocessing:
         if isinstance(image, Case):
             check_regions(image, picture.width, picture.height)
         height, width = _as_size(self.size)
-        placed, geometry = _place(_colored(picture, self.color), width, height, self.resize)
-        pixels = np.asarray(placed, dtype=np.float32)
-        if pixels.ndim == 2:
-            pixels = pixels[..., None]
+        colored = _colored(picture, self.color)
+        if self.resizing is None:
+            placed, geometry = _place(colored, width, height, self.resize)
+            pixels = _channels(placed).astype(np.float32)
+        else:
+            pixels, part = self.resizing.resized(_channels(colored), (height, width), self.resize)
+            geometry = _geometry(part, (height, width), colored.size)
         if self.color == "bgr":
             pixels = pixels[..., ::-1]
         return self._scaled(np.array(pixels, order="C")), geometry
@@ -261,6 +294,49 @@ class Preprocessing:
         if not np.isfinite(scaled).all():
             raise ValueError("scale returned NaN or infinity")
         return scaled
+
+
+@dataclass(frozen=True)
+class ScaleAndOffset:
+    """pixels · scale + offset, each one number, one a channel, or None."""
+
+    scale: Any
+    offset: Any
+
+    def __call__(self, pixels: Float32) -> Float32:
+        """Scaled and moved, float32."""
+        scaled = pixels if self.scale is None else pixels * np.asarray(self.scale, np.float32)
+        return scaled if self.offset is None else scaled + np.asarray(self.offset, np.float32)
+
+
+def preprocessing_of(model: Any) -> Preprocessing:
+    """The one a keras_hub model brings along; for any other model the default."""
+    converter = getattr(getattr(model, "preprocessor", None), "image_converter", None)
+    if not hasattr(converter, "crop_to_aspect_ratio"):
+        return Preprocessing()
+    return Preprocessing.from_keras_hub(converter)
+
+
+def _is_overridden(converter: Any, name: str) -> bool:
+    """Whether one of keras_hub's own converters, or somebody's, replaces what `ImageConverter` does."""
+    owner = next((kind for kind in type(converter).__mro__ if name in vars(kind)), None)
+    return owner is not None and owner.__name__ != "ImageConverter" and "ImageConverter" in map(_name, owner.__mro__)
+
+
+def _name(kind: type) -> str:
+    return kind.__name__
+
+
+def _channels(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """(H, W, C), with a channel axis for grey too."""
+    pixels = np.asarray(picture)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _geometry(part: tuple[int, int, int, int], size: tuple[int, int], source: tuple[int, int]) -> Geometry:
+    """Of a part (left, top, width, height) of the original that is stretched to the size (height, width)."""
+    scale_x, scale_y = size[1] / part[2], size[0] / part[3]
+    return Geometry(scale_x, scale_y, -part[0] * scale_x, -part[1] * scale_y, size[1], size[0], *source)
 
 
 def _place(picture: Image.Image, width: int, height: int, resize: Resize) -> tuple[Image.Image, Geometry]:

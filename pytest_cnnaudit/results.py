@@ -44,6 +44,7 @@ class Results:
     def __init__(self, engine: Engine, budget: int = BUDGET) -> None:
         self.engine = engine
         self.budget = budget
+        self.warned_of_chance = False
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes = 0
 

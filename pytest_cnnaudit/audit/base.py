@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 import numpy as np
 
+from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.judging import Judged, text, where
+from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, text, where
 from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
+from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
 
@@ -227,7 +229,7 @@ class Base:
         self._recorder.saw(judged.cases, case_digest)
         if maps is not None:
             finding = replace(finding, method=maps.method, layer=maps.layer)
-        finding = replace(finding, target=aim)
+        finding = self._compared_with_guessing(replace(finding, target=aim), judged.cases)
         if self._settings.artifacts == "off" or (self._settings.artifacts == "failed" and finding.outcome == "passed"):
             return finding
         predicted = self._results.predictions(judged.cases)
@@ -254,6 +256,30 @@ class Base:
                 }
             )
         return replace(finding, evidence=tuple(shown))
+
+    def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case]) -> Finding:
+        """Says in the finding, and warns once a session, where the labels are predicted no better than by chance.
+
+        Only for classes that exclude each other: of a sigmoid's several classes the first is no answer.
+        """
+        labelled = [case for case in cases if len(case.labels) == 1]
+        classes = self.engine.num_classes
+        if len(labelled) < 2 or (self.engine.activation == "sigmoid" and classes > 2):
+            return finding
+        predicted = self._results.predictions(labelled).classes
+        labels = [self.engine.class_index(case.labels[0]) for case in labelled]
+        right = int(np.sum(predicted == labels))
+        if not gate.is_near_chance(right, len(labelled), 1 / classes):
+            return finding
+        note = (
+            f"near chance: the label is predicted for {right} of {len(labelled)} cases, and guessing gives 1 of "
+            f"{classes}: is the preprocessing that of training, and are the class names in the outputs' order?"
+        )
+        if not self._results.warned_of_chance:
+            warnings.warn(note, PreprocessingWarning, stacklevel=5)
+            self._results.warned_of_chance = True
+        head, *rest = finding.message.split("\n  ")
+        return replace(finding, message="\n  ".join([head, note, *rest][:MOST_LINES]))
 
 
 def as_cases(images: Any) -> list[Case] | None:

@@ -24,9 +24,10 @@ from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.network import Network, Structure, finite
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.probing import Probe, is_watched
+from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.tracing import Layer
-from pytest_cnnaudit.preprocessing import Preprocessing
+from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
 
 Target: TypeAlias = str | int | Sequence[str | int]
 Layers: TypeAlias = str | Sequence[str] | None
@@ -40,7 +41,8 @@ class Engine:
     """Computes predictions, activations and heatmaps of a built Keras model, on the backend Keras runs on.
 
     `model` is a `keras.Model` or the path of a `.keras` or `.h5` file (never executes code from it).
-    `preprocessing` turns pictures into model input; the default stretches them to the model's input size.
+    `preprocessing` turns pictures into model input; the default is what the `ImageConverter` of a keras_hub
+    model does, and for any other model stretches them to the model's input size.
     `class_names` are the outputs' names in their order (or a file of them, one a line), `output` names one
     of several outputs, `activation` (`"softmax"` or `"sigmoid"`) says how a linear head's logits become
     probabilities (default: softmax; sigmoid for a single output). `batch_size` defaults to one chosen by the
@@ -77,7 +79,7 @@ class Engine:
             raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
         if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
             raise ValueError(f"batch_size is {batch_size!r}; a positive integer is expected")
-        self.preprocessing = Preprocessing() if preprocessing is None else preprocessing
+        self.preprocessing = preprocessing_of(self.model) if preprocessing is None else preprocessing
         self.class_names = None if class_names is None else read_class_names(class_names)
         self.output = output
         self.batch_size = batch_size
@@ -88,6 +90,7 @@ class Engine:
         self._other_inputs = {} if other_inputs is None else dict(other_inputs)
         for name in self._other_inputs:
             self._network.inputs.find(name)
+        self._ranges = RangeWatch(self.model.name, lambda: self._structure.expects)
 
     # What the model is made of
 
@@ -259,8 +262,7 @@ class Engine:
         if not methods or not names:
             raise ValueError("An empty list was given as " + ("layer" if methods else "method"))
         wanted = [(self.explained_layer(one.function, name), one) for name in names for one in methods]
-        if isinstance(target, Iterable) and not isinstance(target, str):
-            target = list(target)
+        target = _as_targets(target)
         collected = [_Collected(path, one) for path, one in wanted]
         total = 0
         for probe, batch in self._probes(images, target, wanted, score, self.seed if seed is None else seed):
@@ -356,7 +358,8 @@ class Engine:
             images = images[inputs.explained.name]
         given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
         others = Others(inputs, self._other_inputs, given) if inputs.others else None
-        return batches(images, self.preprocessing, self.input_shape, self.batch_size, others)
+        made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others)
+        return self._ranges.watched(made, None if getattr(images, "ndim", 0) == 4 else self.preprocessing)
 
     def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         _ = self._structure
@@ -367,6 +370,8 @@ class Engine:
         if layers is None:
             chosen = tuple(layer for layer in self.layers if by_default(layer))
         else:
+            if isinstance(layers, bytes) or not isinstance(layers, Iterable):
+                raise TypeError(f"layers must be a layer's name or a list of them, not {layers!r}")
             names = (layers,) if isinstance(layers, str) else tuple(layers)
             chosen = tuple(self.layer(name) for name in names)
         if not chosen:
@@ -375,10 +380,10 @@ class Engine:
 
     def _targets(self, target: Target, batch: Batch) -> list[int]:
         """Class indices of a batch's pictures; −1 stands for the predicted class."""
-        if isinstance(target, str) or not isinstance(target, Iterable):
-            each: list[str | int] = [target] * batch.count
+        if not isinstance(target, list):
+            each: list[Any] = [target] * batch.count
         else:
-            each = list(target)[batch.start : batch.start + batch.count]
+            each = target[batch.start : batch.start + batch.count]
             if len(each) < batch.count:
                 raise ValueError(f"target has {batch.start + len(each)} entries, but there are more images")
         return [
@@ -437,6 +442,14 @@ class _Collected:
             geometries=tuple(geometry for batch in found for geometry in batch.geometries),
             regions=tuple(() if case is None else case.regions for case in cases),
         )
+
+
+def _as_targets(target: Any) -> Any:
+    """A sequence or iterator of targets as a list, a single one as it is."""
+    if isinstance(target, np.ndarray):
+        return target.tolist()
+    is_single = isinstance(target, (str, bytes)) or not isinstance(target, Iterable)
+    return target if is_single else list(target)
 
 
 def _check_all_used(target: Target, count: int) -> None:

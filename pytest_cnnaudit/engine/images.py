@@ -115,7 +115,7 @@ def rows_that_fit(shape: Sequence[int]) -> int:
 def _check_finite(batch: Batch) -> None:
     if not np.isfinite(batch.inputs).all():
         row = int(np.argmax(~np.isfinite(batch.inputs).all(axis=(1, 2, 3))))
-        raise ValueError(f"The input of {batch.name(row)} holds NaN or infinity after preprocessing")
+        raise ValueError(f"The input of {batch.name(row)} holds NaN, infinity, or a value too large for float32")
 
 
 def _items(
@@ -154,7 +154,11 @@ def _pictures(images: Any) -> Iterable[Any]:
 
 
 def _check_array(array: npt.NDArray[Any], input_shape: Sequence[int | None]) -> None:
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind == "b":
+        raise ValueError(
+            "The images have the dtype bool, as masks have; for pictures of 0 and 1 use .astype('float32')"
+        )
+    if array.dtype.kind not in "fiu":
         raise ValueError(f"The images have the dtype {array.dtype}; numbers are expected")
     expected = tuple(input_shape)
     fits = all(want is None or want == got for want, got in zip(expected, array.shape[1:], strict=True))

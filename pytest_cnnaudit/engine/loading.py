@@ -5,41 +5,58 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import zipfile
+import re
+import sys
+import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
+from pytest_cnnaudit.engine.model_files import Config, ModelError, read_config, unknown_classes, unsafe_parts
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 
+__all__ = ["ModelError", "check_model", "load_model", "read_class_names"]
 
-class ModelError(ValueError):
-    """A model that can't be loaded or can't be explained; the message says which and what to do."""
+_LONGEST_REASON = 300
+_RANDOM = "freshly-initialized weights"
+_UNLOCATED = re.compile(r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?([\w>.]+)")
+_HUBS = {"keras_hub", "keras_cv", "keras_nlp"}
 
 
 def load_model(path: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
-    """A model from a `.keras` or `.h5` file, with `safe_mode` on: code in the file is never executed.
+    """A model from a `.keras` or `.h5` file. Code in the file is never executed, whatever Keras is set to.
 
     Raises `ModelError` for a missing, truncated or foreign file, for one that needs unsafe code (a Lambda
-    layer), and for one whose custom layers are not among `custom_objects`.
+    layer), for one whose custom layers are not among `custom_objects`, and for one whose weights are missing
+    or don't fit.
     """
-    file = Path(path)
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise ModelError(f"The model file {str(path)!r} {what} (looked in {Path.cwd()})")
-    if file.suffix not in {".keras", ".h5", ".hdf5"}:
-        raise ModelError(f"The model file {str(path)!r} must end in .keras or .h5, not {file.suffix!r}")
-    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
+    file, known = Path(path), dict(custom_objects or {})
+    config = read_config(file)
+    unsafe = unsafe_parts(config)
+    if unsafe:
         raise ModelError(
-            f"The model file {str(path)!r} ({file.stat().st_size} bytes) is not a Keras 3 archive, or it is cut short"
+            f"The model file {str(path)!r} holds code, which is never executed here: {'; '.join(unsafe[:3])}. "
+            "Replace it by a registered layer"
         )
     try:
-        return keras.saving.load_model(file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=True)
+        # `enable_unsafe_deserialization` of Keras beats its argument `safe_mode`, and this scope beats both.
+        with SafeModeScope(True), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            model = keras.saving.load_model(file, custom_objects=known, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever it met inside the file; all of it means the same here
-        raise ModelError(_reason(str(path), error)) from error
+        raise ModelError(f"The model file {str(path)!r} {_reason(error, config, known)}") from error
+    for warning in warned:
+        if _RANDOM in str(warning.message):
+            raise ModelError(f"The model file {str(path)!r} lacks weights. Keras says: {warning.message}")
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"The model file {str(path)!r} holds a {type(model).__name__}, not a keras.Model")
+    return model
 
 
 def check_model(model: Any) -> None:
@@ -62,20 +79,61 @@ def check_model(model: Any) -> None:
             raise NonFiniteError(f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity")
 
 
-def _reason(path: str, error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if "safe_mode" in str(error) or "unsafe" in str(error).lower():
+def _reason(error: Exception, config: Config, custom_objects: Mapping[str, Any]) -> str:
+    text = str(error)
+    # Keras wraps an error once for each model around it.
+    first = (text.rsplit("Exception encountered: ", 1)[-1].strip() or type(error).__name__).splitlines()[0]
+    says = f"Keras says: {first[:_LONGEST_REASON]}"
+    unknown = unknown_classes(config, {**keras.saving.get_custom_objects(), **custom_objects})
+    unknown = {name: module for name, module in unknown.items() if name in text}
+    unlocated = _UNLOCATED.search(text)
+    if unknown or unlocated:
+        return _unknown(unknown or {unlocated[1] if unlocated else "": ""}) + says.split(". ")[0]
+    if "modeling function" in text or "not a KerasSaveable" in text:
+        return f"refers to something that is no part of a model; it is never called here. {says}"
+    if "could not be loaded" in text or "Layer count mismatch" in text or "weight" in first:
+        lines = " ".join(line for line in text.splitlines()[:3] if line)
+        return f"holds weights that don't fit its architecture. Keras says: {lines[:_LONGEST_REASON]}"
+    if isinstance(error, OSError):
+        return f"holds damaged weights: {first[:_LONGEST_REASON]}"
+    if "safe_mode" in text:
+        return f"needs code to be executed, which never happens here. {says}"
+    return f"can't be loaded: {first[:_LONGEST_REASON]} ({_raised(error)})"
+
+
+def _raised(error: BaseException) -> str:
+    """The first error's type, and the line of a custom class where it is one of those."""
+    while error.__context__ is not None:
+        error = error.__context__
+    foreign = [
+        f"{frame.f_code.co_name}, line {line} of {frame.f_code.co_filename}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").split(".")[0] not in ("keras", "pytest_cnnaudit")
+    ]
+    return type(error).__name__ + (f" in {foreign[0]}" if foreign else "")
+
+
+def _unknown(unknown: Mapping[str, str]) -> str:
+    """What to do about classes and functions, by name with the module each was in."""
+    names = ", ".join(repr(name) for name in list(unknown)[:5])
+    modules = {module for module in unknown.values() if module not in ("", "builtins", "__main__")}
+    roots = {module.split(".")[0] for module in modules}
+    foreign = roots & sys.stdlib_module_names
+    if foreign:
         return (
-            f"The model file {path!r} holds Python code (a Lambda layer), which is never executed here. "
-            f"Replace the Lambda by a registered layer. Keras says: {first}"
+            f"refers to {names} of {', '.join(sorted(foreign))}, which is no part of a model; it is never called here. "
         )
-    if "custom_objects" in str(error) or "Could not locate" in str(error):
+    if roots and roots <= _HUBS:
+        package = min(roots)
         return (
-            f"The model file {path!r} uses a class that is not known here. Import the module that registers it "
-            "with --cnnaudit-import, or return it from the fixture cnnaudit_custom_objects. "
-            f"Keras says: {first}"
+            f"uses {names} of {package}: install {package.replace('_', '-')}, and import it with "
+            f"--cnnaudit-import {package} or before the model is loaded. "
         )
-    return f"The model file {path!r} can't be loaded: {type(error).__name__}: {first}"
+    return (
+        f"uses {names}, which is not known here. Import the module that registers it with --cnnaudit-import"
+        + (f" (when the model was saved, that was {', '.join(sorted(modules))})" if modules else "")
+        + ", or return it from the fixture cnnaudit_custom_objects. "
+    )
 
 
 def read_class_names(source: str | PathLike[str] | Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.inputs import model_inputs
 from pytest_cnnaudit.engine.loading import ModelError
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
+from pytest_cnnaudit.engine.ranges import Expectation, expectation
 from pytest_cnnaudit.engine.tracing import Call, Layer
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -40,6 +41,7 @@ class Structure:
     squashing: int | None
     """Which of the softmaxes and sigmoids that the model computes makes its output, counted from the end."""
     activation: Activation | None
+    expects: Expectation
 
 
 class Network:
@@ -90,7 +92,7 @@ class Network:
         width = int(np.prod(output.shape[1:]))
         self._check_head(width, activation)
         default = tracing.default_layer(calls, output if self._output else None)
-        return Structure(layers[0], default, width, squashing, activation)
+        return Structure(layers[0], default, width, squashing, activation, expectation(calls))
 
     def layer(self, name: str) -> Layer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""

@@ -229,7 +229,8 @@ def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
         remaining[call.path] = remaining.get(call.path, 0) + 1
     total = dict(remaining)
     layers = []
-    for call in calls:
+    in_attention = _in_attention(calls)
+    for position, call in enumerate(calls):
         remaining[call.path] -= 1
         left = remaining[call.path]
         path = f"{call.path}#{total[call.path] - left}" if left else call.path
@@ -239,7 +240,7 @@ def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
                 path=path,
                 type=type(call.operation).__name__,
                 output_shape=(None, *shape[1:]),
-                is_spatial=len(shape) == 4,
+                is_spatial=len(shape) == 4 and position not in in_attention,
                 is_relu_like=_is_relu_like(call.operation),
                 operation=call.operation,
                 occurrence=call.occurrence,
@@ -257,6 +258,12 @@ def _is_relu_like(operation: keras.Operation) -> bool:
     return name.lower() in {"relu", "relu6"} and not getattr(activation, "negative_slope", 0)
 
 
+def _in_attention(calls: Sequence[Call]) -> set[int]:
+    """Positions of the calls inside attention layers: their four dimensions are tokens and heads, no grid."""
+    around = tuple(f"{call.path}/" for call in calls if "Attention" in type(call.operation).__name__)
+    return {position for position, call in enumerate(calls) if call.path.startswith(around)}
+
+
 _GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _REDUCTIONS = ("AveragePooling2D", "MaxPooling2D", "Mean", "Max", "Sum")
 
@@ -270,6 +277,7 @@ def default_layer(calls: Sequence[Call], output: Tensor | None = None) -> int | 
     """
     producers: dict[int, int] = {}
     pooled = flattened = last = None
+    in_attention = _in_attention(calls)
     used = range(len(calls)) if output is None else _ancestors(calls, output)
     for position in used:
         call = calls[position]
@@ -284,7 +292,8 @@ def default_layer(calls: Sequence[Call], output: Tensor | None = None) -> int | 
                 flattened = producer
         # The first to give a tensor is the innermost: a block and its last layer give the same one.
         producers.setdefault(id(call.output), position)
-        if len(call.output.shape) == 4 and (last is None or _cells(call.output) > 1):
+        is_grid = len(call.output.shape) == 4 and position not in in_attention
+        if is_grid and (last is None or _cells(call.output) > 1):
             last = position
     return max((found for found in (pooled, flattened) if found is not None), default=last)
 

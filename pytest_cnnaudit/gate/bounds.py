@@ -34,6 +34,17 @@ def clopper_pearson(passed: int, n: int, confidence: float) -> tuple[float, floa
     return lower, upper
 
 
+def is_near_chance(right: int, n: int, chance: float, confidence: float = 0.95) -> bool:
+    """Whether a share of right answers is no better than guessing, and not for lack of cases.
+
+    True where guessing gives as many with a probability above 1 − confidence, and the upper bound excludes a
+    rate half way from chance to perfect. Few cases show neither.
+    """
+    by_guessing = float(stats.binom.sf(right - 1, n, chance))
+    upper = clopper_pearson(right, n, confidence)[1]
+    return by_guessing > 1 - confidence and upper < (1 + chance) / 2
+
+
 def smallest_passing(n: int, mostly: float, confidence: float | None = None) -> int | None:
     """Fewest of n cases that must pass for the verdict to be passed; None where even all n wouldn't do.
 

@@ -340,3 +340,6 @@ def test_layers_by_name(call):
         getattr(engine, call)(images, ["conv3"])
     with pytest.raises(ValueError, match="No layer is chosen"):
         getattr(engine, call)(images, [])
+    for wrong in (3, b"conv1"):
+        with pytest.raises(TypeError, match="layers must be a layer's name or a list of them, not"):
+            getattr(engine, call)(images, wrong)

@@ -57,7 +57,7 @@ def test_an_array_of_four_dimensions_is_used_as_is():
     assert batch.inputs.dtype == np.float32
     assert batch.cases == (None, None)
     assert collected(images.astype(np.float64))[0].inputs.dtype == np.float32
-    assert collected(images > 0)[0].inputs.max() == 1
+    assert collected((images > 0).astype(np.uint8))[0].inputs.max() == 1
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,23 @@ def test_array_of_the_wrong_size_is_never_resized(shape):
 def test_nan_in_the_input_names_its_picture(value):
     images = networks.pictures(12)
     images[9, 3, 3, 1] = value
-    with pytest.raises(ValueError, match="image 9 holds NaN or infinity"):
+    with pytest.raises(ValueError, match="image 9 holds NaN, infinity, or a value too large for float32"):
         Engine(networks.build("functional"), batch_size=4).heatmaps(images)
 
 
-@pytest.mark.parametrize("dtype", [object, "U1", complex])
+def test_float64_beyond_float32_names_its_picture():
+    images = networks.pictures(3).astype(np.float64)
+    images[2] = 1e300
+    with pytest.raises(ValueError, match="image 2 holds NaN, infinity, or a value too large for float32"):
+        Engine(networks.build("functional")).predict(images)
+
+
+def test_masks_are_no_pictures():
+    with pytest.raises(ValueError, match=r"dtype bool, as masks have; for pictures of 0 and 1 use \.astype"):
+        Engine(networks.build("functional")).predict(networks.pictures(2) > 0)
+
+
+@pytest.mark.parametrize("dtype", [object, "U1", "S1", complex, "M8[s]", [("red", "f4")]], ids=str)
 def test_array_that_holds_no_numbers(dtype):
     with pytest.raises(ValueError, match="numbers are expected"):
         Engine(networks.build("functional")).predict(np.zeros((1, 8, 8, 3), dtype))

@@ -217,3 +217,16 @@ def test_channels_first_model_gives_channels_last():
     last = Engine(model)
     np.testing.assert_allclose(maps, last.heatmaps(images, target=1).signed, atol=1e-6)
     np.testing.assert_allclose(activations, last.activations(images)["conv1"], atol=1e-6)
+
+
+def test_attention_has_four_dimensions_and_no_grid():
+    """Its queries are (N, tokens, heads, dimensions), its weights (N, heads, tokens, tokens)."""
+    picture = keras.Input((8, 8, 3))
+    patches = layers.Conv2D(6, 4, strides=4, name="patches")(picture)
+    tokens = layers.Reshape((4, 6), name="tokens")(patches)
+    tokens = layers.MultiHeadAttention(2, 3, name="attention")(tokens, tokens)
+    pooled = layers.GlobalAveragePooling1D(name="pool")(tokens)
+    engine = Engine(networks.assign_weights(keras.Model(picture, layers.Dense(3, name="logits")(pooled))))
+    assert engine.default_layer == "patches"
+    assert {layer.path for layer in engine.layers if layer.is_spatial} == {"patches"}
+    assert engine.heatmaps(networks.pictures(2), target=0).signed.shape == (2, 2, 2)

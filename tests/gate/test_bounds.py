@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_cnnaudit.gate import clopper_pearson, smallest_n, smallest_passing
+from pytest_cnnaudit.gate import clopper_pearson, is_near_chance, smallest_n, smallest_passing
 from pytest_cnnaudit.gate.bounds import MOST_CASES, needed_at_rate
 
 
@@ -157,3 +157,23 @@ def test_bad_n_is_named(n):
 def test_confidence_for_every_case_is_refused():
     with pytest.raises(ValueError, match="no number of cases proves 100 %"):
         smallest_n(1.0, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "chance", "near"),
+    [
+        # P(X ≥ 6 | 12, 1/3) = 0.178: guessing gives it, but the upper bound of 0.755 is not below 2/3.
+        (6, 12, 1 / 3, False),
+        (4, 12, 1 / 3, True),
+        (0, 12, 1 / 3, True),
+        # P(X ≥ 15 | 20, 1/2) = 0.021: not by guessing.
+        (15, 20, 0.5, False),
+        # The upper bound of 10 in 20 is 0.698, below 3/4; that of 5 in 10 is 0.778.
+        (10, 20, 0.5, True),
+        (5, 10, 0.5, False),
+        (0, 1, 0.001, False),
+        (3, 1000, 0.001, True),
+    ],
+)
+def test_near_chance(right, n, chance, near):
+    assert is_near_chance(right, n, chance) is near
