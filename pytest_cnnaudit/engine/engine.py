@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import CaseError
-from pytest_cnnaudit.engine import backends, heatmaps, outputs, statistics, tracing
+from pytest_cnnaudit.engine import backends, heatmaps, outputs, patterns, statistics, tracing
 from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.heatmaps import Heatmaps, Method
 from pytest_cnnaudit.engine.images import Batch, batches
 from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError, Predictions
+from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Parametrization
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.tracing import Call, Layer
 from pytest_cnnaudit.preprocessing import Preprocessing
@@ -87,6 +88,7 @@ class Engine:
         self._backend = backends.current()
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._structures: dict[tuple[int, ...], _Structure] = {}
+        self._paces: dict[patterns.Ascent, patterns.Pace] = {}
         self._is_linear = False
 
     # What the model is made of
@@ -225,6 +227,63 @@ class Engine:
             logits=np.concatenate(logits),
             geometries=tuple(geometry for batch in batched for geometry in batch.geometries),
             regions=tuple(() if case is None else case.regions for case in cases),
+        )
+
+    def filter_patterns(
+        self,
+        layer: str,
+        filters: int | Sequence[int] | None = None,
+        *,
+        steps: int = 30,
+        step_size: float = 10.0,
+        size: tuple[int, int] = (200, 200),
+        normalize: Normalization = "global",
+        input_range: tuple[float, float] | None = None,
+        init: npt.ArrayLike | None = None,
+        seed: int | None = None,
+        jitter: int = 0,
+        total_variation: float = 0.0,
+        l2: float = 0.0,
+        parametrization: Parametrization = "pixels",
+    ) -> FilterPatterns:
+        """Pictures that excite filters (channels) of a layer the most, by gradient ascent from noise.
+
+        Maximised is the filter's mean activation without a border of 2 cells (on a side of fewer than 5, the
+        middle one or two), by `steps` times `picture += step_size · gradient`, the gradient normalised over the
+        whole picture (`"global"`) or each pixel's colours (`"pixel"`). `filters` are indices, by default all.
+        `size` is (height, width), any that the layers up to there take, whatever the model was built for.
+
+        `input_range` scales start and step: by default (0, 255) where the model starts by rescaling such values
+        (a Rescaling or Normalization layer), else (0, 1). The start is uniform in 0.4…0.6 of it, or `init`, an
+        array `(H, W, C)` or `(F, H, W, C)` of model input. `seed` is by default the engine's; each filter has
+        random numbers of its own, so it does not matter which others are asked for.
+
+        For pictures people like to look at: `jitter` moves the picture by up to so many pixels before each step;
+        `total_variation` and `l2` are weights of penalties on differences of neighbours and on the square of the
+        distance from the middle of the range; `parametrization="fourier"` climbs in decorrelated colours and
+        waves, as strong as in natural pictures, instead of pixels (Olah et al. 2017,
+        doi:10.23915/distill.00007), and starts from faint noise of these.
+
+        Several filters climb at once; how many is measured, unless the engine's `batch_size` says it (which also
+        makes results the same to the last bit, where another number may round otherwise). A filter that never
+        responds is marked in `FilterPatterns.responds`. Raises `ValueError` for what it can't do and
+        `NonFiniteError` where the ascent runs into NaN or infinity.
+        """
+        return patterns.filter_patterns(
+            self,
+            layer,
+            filters,
+            steps=steps,
+            step_size=step_size,
+            size=size,
+            normalize=normalize,
+            input_range=input_range,
+            init=init,
+            seed=seed,
+            jitter=jitter,
+            total_variation=total_variation,
+            l2=l2,
+            parametrization=parametrization,
         )
 
     def class_index(self, name: str | int) -> int:
