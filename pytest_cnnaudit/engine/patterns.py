@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import keras
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.engine import tracing
-from pytest_cnnaudit.engine.backends import Tensor
+from pytest_cnnaudit.engine.backends import State, Tensor, Watch
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.engine.tracing import Layer
 
@@ -89,7 +90,7 @@ class FilterPatterns:
         varies = deviation > _ROUNDING * np.abs(images).max(axis=(1, 2, 3), keepdims=True)
         standard = np.divide(centred, deviation, out=np.zeros_like(images), where=varies)
         pixels = np.clip(standard * 64 + 128, 0, 255).astype(np.uint8)
-        return pixels[:, int(crop) : height - int(crop), int(crop) : width - int(crop)]
+        return np.asarray(pixels[:, int(crop) : height - int(crop), int(crop) : width - int(crop)])
 
     def grid(self, columns: int = 8, margin: int = 5, crop: int = 25) -> npt.NDArray[np.uint8]:
         """All pictures in rows of `columns`, with black margins; a filter that does not respond is left black.
@@ -336,8 +337,9 @@ def _ascend(
 
     def run(rows: npt.NDArray[np.intp], steps: int) -> Sequence[Floats]:
         start = _random(filters[rows], ascent, seed) if starts is None else _parameters(starts[rows], ascent)
+        losses = np.zeros((len(rows), ascent.steps + 1), np.float32)
         program = _program(engine, ascent, pace, len(rows))
-        results: Sequence[Floats] = program(start, filters[rows].astype(np.int32), shifts, np.int32(steps))
+        results: Sequence[Floats] = program(np.int32(steps), start, losses, filters[rows].astype(np.int32), shifts)
         return results
 
     size = _chunk_size(engine, ascent, pace, len(filters), run)
@@ -378,7 +380,7 @@ def _measured(
     def seconds(size: int) -> float:
         """Of one step of all filters."""
         rows = np.minimum(np.arange(size), count - 1)
-        run(rows, 0)  # compiles
+        run(rows, 1)  # compiles
         return _seconds(lambda: run(rows, 1)) * -(-count // size)
 
     start = time.perf_counter()
@@ -405,46 +407,44 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def _program(engine: Engine, ascent: Ascent, pace: Pace, size: int) -> Callable[..., Any]:
-    """The compiled ascent of `size` filters; its last argument is how many steps of it to take."""
+    """The compiled ascent of `size` filters: (steps, start, losses, filters, shifts) → (pictures, losses)."""
     if size not in pace.programs:
-
-        def program(start: Tensor, filters: Tensor, shifts: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-            return _climb(engine, ascent, _loss_scale(pace), start, filters, shifts, count)
-
-        pace.programs[size] = engine._backend.compiled(program, engine.model)
+        step = partial(_step, engine, ascent, _loss_scale(pace))
+        finish = partial(_finish, engine, ascent)
+        pace.programs[size] = engine._backend.looped(step, finish, engine.model, carried=2)
     return pace.programs[size]
 
 
-def _climb(
-    engine: Engine, ascent: Ascent, scale: float, start: Tensor, filters: Tensor, shifts: Tensor, count: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Pictures and losses after `count` steps, each `+= step_size · normalised gradient`."""
+def _step(
+    engine: Engine, ascent: Ascent, scale: float, index: Tensor, state: State, filters: Tensor, shifts: Tensor
+) -> State:
+    """`parameters += step_size · normalised gradient`, and the losses before it."""
     ops = keras.ops
+    parameters, losses = state
 
-    def means(pictures: Tensor) -> Tensor:
-        return _mean_activations(_activation(engine, ascent.layer, pictures), filters)
+    def objective(watch: Watch) -> tuple[Tensor, Tensor]:
+        pictures = _pictures(watch(parameters), ascent)
+        seen = _shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures
+        loss = _mean_activations(_activation(engine, ascent.layer, seen), filters)
+        return ops.sum(loss - _penalties(pictures, ascent)) * scale, ops.stop_gradient(loss)
 
-    def recorded(losses: Tensor, at: Tensor, values: Tensor) -> Tensor:
-        return ops.where(ops.arange(ascent.steps + 1) == at, values[:, None], losses)
+    loss, _, (gradient,) = engine._backend.gradients(objective)
+    gradient = ops.zeros_like(parameters) if gradient is None else ops.cast(gradient, "float32") / scale
+    direction = _normalized(gradient, ascent.normalize)
+    return parameters + ascent.step_size * direction, _recorded(losses, index, loss)
 
-    def step(index: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        parameters, losses = state
 
-        def objective(watch: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-            pictures = _pictures(watch(parameters), ascent)
-            loss = means(_shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures)
-            return ops.sum(loss - _penalties(pictures, ascent)) * scale, ops.stop_gradient(loss)
-
-        loss, _, (gradient,) = engine._backend.gradients(objective)
-        if gradient is None:
-            gradient = ops.zeros_like(parameters)
-        direction = _normalized(ops.cast(gradient, "float32") / scale, ascent.normalize)
-        return parameters + ascent.step_size * direction, recorded(losses, index, loss)
-
-    losses = ops.zeros((start.shape[0], ascent.steps + 1), "float32")
-    parameters, losses = ops.fori_loop(0, count, step, (start, losses))
+def _finish(engine: Engine, ascent: Ascent, count: Tensor, state: State, filters: Tensor, _: Tensor) -> State:
+    """The pictures, and the losses with the last one."""
+    parameters, losses = state
     pictures = _pictures(parameters, ascent)
-    return pictures, recorded(losses, count, means(pictures))
+    loss = _mean_activations(_activation(engine, ascent.layer, pictures), filters)
+    return pictures, _recorded(losses, count, loss)
+
+
+def _recorded(losses: Tensor, at: Tensor, values: Tensor) -> Tensor:
+    ops = keras.ops
+    return ops.where(ops.arange(losses.shape[1]) == at, values[:, None], losses)
 
 
 def _normalized(gradient: Tensor, how: Normalization) -> Tensor:
