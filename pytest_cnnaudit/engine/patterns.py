@@ -497,7 +497,7 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 def _pictures(parameters: Tensor, ascent: Ascent) -> Tensor:
     """The parameters `(F, H, W, C)` as pictures in the input range."""
     low, high = ascent.input_range
-    unit = parameters if ascent.parametrization == "pixels" else _from_waves(parameters, ascent.shape)
+    unit = parameters if ascent.parametrization == "pixels" else _from_waves(parameters, ascent)
     return low + (high - low) * unit
 
 
@@ -506,7 +506,7 @@ def _parameters(pictures: Floats, ascent: Ascent) -> Floats:
     low, high = ascent.input_range
     unit = (pictures.astype(np.float64) - low) / (high - low)
     if ascent.parametrization == "fourier":
-        unit = _to_waves(unit, ascent.shape)
+        unit = _to_waves(unit, ascent)
     return unit.astype(np.float32)
 
 
@@ -522,18 +522,18 @@ def _random(filters: npt.NDArray[np.intp], ascent: Ascent, seed: int) -> Floats:
     return starts
 
 
-def _from_waves(coefficients: Tensor, shape: tuple[int, int, int]) -> Tensor:
+def _from_waves(coefficients: Tensor, ascent: Ascent) -> Tensor:
     ops = keras.ops
-    height, width = (ops.convert_to_tensor(_waves(side).astype(np.float32)) for side in shape[:2])
-    spectrum, colours = (ops.convert_to_tensor(part.astype(np.float32)) for part in _gains(shape))
+    height, width = (ops.convert_to_tensor(_waves(side).astype(np.float32)) for side in ascent.shape[:2])
+    spectrum, colours = (ops.convert_to_tensor(part.astype(np.float32)) for part in _gains(ascent))
     planes = ops.transpose(coefficients * spectrum[..., None], (0, 3, 1, 2))
     planes = ops.matmul(ops.matmul(height, planes), ops.transpose(width))
     return _MIDDLE + ops.matmul(ops.transpose(planes, (0, 2, 3, 1)), ops.transpose(colours))
 
 
-def _to_waves(unit: npt.NDArray[np.float64], shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    height, width = (_waves(side) for side in shape[:2])
-    spectrum, colours = _gains(shape)
+def _to_waves(unit: npt.NDArray[np.float64], ascent: Ascent) -> npt.NDArray[np.float64]:
+    height, width = (_waves(side) for side in ascent.shape[:2])
+    spectrum, colours = _gains(ascent)
     planes = (unit - _MIDDLE) @ np.linalg.inv(colours).T
     return np.asarray(np.einsum("hk,nhwc,wl->nklc", height, planes, width, optimize=True) / spectrum[..., None])
 
@@ -552,12 +552,16 @@ def _frequencies(side: int) -> npt.NDArray[np.float64]:
     return np.asarray((np.arange(side) + 1) // 2 / side)
 
 
-def _gains(shape: tuple[int, int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """How much of each wave `(H, W)` and colour `(C, C)` a coefficient of 1 gives: as in natural pictures.
+def _gains(ascent: Ascent) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How much of each wave `(H, W)` and colour `(C, C)` a coefficient of 1 gives.
 
-    Amplitudes fall with the frequency. The mean square of both is 1, so that a step is about as long as in pixels.
+    Such that a step changes waves in inverse proportion to their frequency, as strong as they are in natural
+    pictures. The mean square of both is 1: a step is about as long as one of pixels.
     """
-    frequency = np.hypot(_frequencies(shape[0])[:, None], _frequencies(shape[1]))
-    spectrum = 1 / np.maximum(frequency, 1 / max(shape[:2]))
-    colours = _COLOURS if shape[2] == 3 else np.eye(shape[2])
+    height, width, channels = ascent.shape
+    frequency = np.hypot(_frequencies(height)[:, None], _frequencies(width))
+    # The gradient of a coefficient has the gain as a factor already, which only "pixel" divides out again.
+    power = 0.5 if ascent.normalize == "global" else 1.0
+    spectrum = np.maximum(frequency, 1 / max(height, width)) ** -power
+    colours = _COLOURS if channels == 3 else np.eye(channels)
     return spectrum / np.sqrt(np.mean(spectrum**2)), colours / np.sqrt(np.mean((colours**2).sum(axis=1)))

@@ -38,7 +38,8 @@ def _jitted(program: Callable[..., Any], model: keras.Model) -> Callable[..., An
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return program(*tensors)
 
-    return jax.jit(pure)
+    jitted: Callable[..., Any] = jax.jit(pure)
+    return jitted
 
 
 def _values(model: keras.Model) -> list[Tensor]:
