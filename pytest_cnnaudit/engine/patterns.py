@@ -310,13 +310,24 @@ def _mean_activations(activation: Tensor, filters: Tensor) -> Tensor:
 
     A grid with fewer than 5 cells on a side keeps its middle one or two there.
     """
-    if len(activation.shape) == 4:
-        rows, columns = (min(BORDER, (side - 1) // 2) for side in activation.shape[1:3])
-        activation = activation[:, rows : activation.shape[1] - rows, columns : activation.shape[2] - columns]
-    means = keras.ops.cast(activation, "float32")
-    if len(activation.shape) > 2:
-        means = keras.ops.mean(means, axis=tuple(range(1, len(activation.shape) - 1)))
-    return keras.ops.take_along_axis(means, filters[:, None], axis=1)[:, 0]
+    ops = keras.ops
+    count, *grid, channels = activation.shape
+    # A product with what picks the filter, then one with the cells' weights: backwards, a slice and a mean would
+    # be several passes over the whole output, of which nearly all is 0.
+    picked = ops.one_hot(filters, channels, dtype="float32")[:, :, None]
+    values = ops.matmul(ops.reshape(ops.cast(activation, "float32"), (count, -1, channels)), picked)[:, :, 0]
+    return ops.sum(values * _cell_weights(tuple(grid)), axis=1)
+
+
+def _cell_weights(grid: tuple[int, ...]) -> Floats:
+    """What each cell counts in the mean, `(1, P)`."""
+    weights = np.ones(grid)
+    if len(grid) == 2:
+        for axis, side in enumerate(grid):
+            border = min(BORDER, (side - 1) // 2)
+            outside = np.r_[:border, side - border : side]
+            weights[(slice(None), outside) if axis else (outside,)] = 0
+    return np.asarray((weights / weights.sum()).reshape(1, -1), np.float32)
 
 
 def _loss_scale(pace: Pace) -> float:
