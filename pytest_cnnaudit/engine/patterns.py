@@ -316,7 +316,7 @@ def _mean_activations(activation: Tensor, filters: Tensor) -> Tensor:
     # be several passes over the whole output, of which nearly all is 0.
     picked = ops.one_hot(filters, channels, dtype="float32")[:, :, None]
     values = ops.matmul(ops.reshape(ops.cast(activation, "float32"), (count, -1, channels)), picked)[:, :, 0]
-    return ops.sum(values * _cell_weights(tuple(grid)), axis=1)
+    return ops.sum(values * ops.convert_to_tensor(_cell_weights(tuple(grid))), axis=1)
 
 
 def _cell_weights(grid: tuple[int, ...]) -> Floats:

@@ -308,3 +308,18 @@ def gradient(function, at):
     import jax
 
     return np.asarray(jax.jit(jax.grad(function))(tensor))
+
+
+def separable():
+    """A small trunk in the manner of Xception: separable convolutions, a residual, batch normalization; any size."""
+    picture = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv1")(picture)
+    x = layers.Activation("relu", name="conv1_act")(layers.BatchNormalization(name="conv1_bn")(x))
+    residual = layers.Conv2D(12, 1, strides=2, padding="same", use_bias=False, name="residual")(x)
+    x = layers.SeparableConv2D(12, 3, padding="same", use_bias=False, name="sepconv1")(x)
+    x = layers.Activation("relu", name="sepconv1_act")(layers.BatchNormalization(name="sepconv1_bn")(x))
+    x = layers.SeparableConv2D(12, 3, padding="same", use_bias=False, name="sepconv2")(x)
+    x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool")(layers.BatchNormalization(name="bn")(x))
+    x = layers.Add(name="add")([x, residual])
+    x = layers.SeparableConv2D(10, 3, padding="same", use_bias=False, name="sepconv3")(layers.ReLU(name="act")(x))
+    return assign_weights(keras.Model(picture, x, name="separable"))
