@@ -264,9 +264,9 @@ class Engine:
         waves, as strong as in natural pictures, instead of pixels (Olah et al. 2017,
         doi:10.23915/distill.00007), and starts from faint noise of these.
 
-        Several filters climb at once; how many is measured, unless the engine's `batch_size` says it (which also
-        makes results the same to the last bit, where another number may round otherwise). A filter that never
-        responds is marked in `FilterPatterns.responds`. Raises `ValueError` for what it can't do and
+        Several filters climb at once; how many is measured, unless the engine's `batch_size` says it. Another
+        number rounds otherwise in the last digits, nothing else. A filter that never responds is marked in
+        `FilterPatterns.responds`. Raises `ValueError` for what it can't do and
         `NonFiniteError` where the ascent runs into NaN or infinity.
         """
         return patterns.filter_patterns(

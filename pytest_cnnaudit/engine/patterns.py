@@ -9,6 +9,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -296,13 +297,19 @@ def _probe(engine: Engine, ascent: Ascent) -> Pace:
         engine._backend.abstract(run, engine.model, (1, *ascent.shape), "float32")
     except Exception as error:
         raise ValueError(
-            f"{where}: {error}. The model takes {engine.input_shape[:2]} by itself; say size=(height, width)"
+            f"{where}: {_in_short(error)}. The model takes {engine.input_shape[:2]} by itself; say size=(height, width)"
         ) from error
     shape = tuple(int(side) for side in found[0].shape)
     if len(shape) < 2 or 0 in shape:
         raise ValueError(f"{where}: its output would have the shape {shape}; say a larger size=(height, width)")
     size = sum(4 * math.prod(int(side) for side in call.output.shape) for call in calls)
     return Pace(shape, keras.backend.standardize_dtype(found[0].dtype), size)
+
+
+def _in_short(error: Exception) -> str:
+    """What an error says, on one line, without what Keras adds: colours, and the arguments of the call."""
+    said = str(error).partition("\n\nArguments received by")[0]
+    return " ".join(re.sub(r"\x1b\[\d*m", "", said).split()).rstrip(".")
 
 
 def _mean_activations(activation: Tensor, filters: Tensor) -> Tensor:

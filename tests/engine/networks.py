@@ -289,6 +289,35 @@ def dtype_policy(name):
         keras.config.set_dtype_policy(before)
 
 
+def value_and_gradient(function):
+    """`gradient` and the value as a function of NumPy arrays, compiled once where the framework compiles."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def both(tensor):
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                value = function(tensor)
+            return value, tape.gradient(value, tensor)
+
+        return lambda at: [one.numpy() for one in both(tf.constant(at))]
+    if backend == "torch":
+        import torch
+
+        def eager(at):
+            tensor = torch.from_numpy(at).requires_grad_()
+            value = function(tensor)
+            return value.item(), torch.autograd.grad(value, tensor)[0].numpy()
+
+        return eager
+    import jax
+
+    jitted = jax.jit(jax.value_and_grad(function))
+    return lambda at: [np.asarray(one) for one in jitted(at)]
+
+
 def gradient(function, at):
     """∂function/∂at in the framework's own words: `function` takes one tensor and gives a scalar."""
     backend = keras.backend.backend()

