@@ -169,7 +169,26 @@ def measure_peak(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"mebibytes": kibibytes / (1024 if sys.platform != "darwin" else 1024**2)}]
 
 
-MEASUREMENTS = {"heatmaps": measure_heatmaps, "statistics": measure_statistics, "peak": measure_peak}
+def measure_patterns(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Xception: filter patterns against bare passes over the truncated network and against the chapter's loop."""
+    import keras
+    from patterns import LAYER, rivals
+
+    seconds = interleaved(rivals(options.filters, options.steps), options.patterns_rounds, options.clock)
+    what = f"{options.filters} patterns of {LAYER}"
+    is_graph = keras.backend.backend() == "tensorflow"
+    return [
+        row(f"{what} / bare passes", seconds["ours"], seconds["passes"], "at most", 1.15),
+        row(f"chapter's loop / {what}", seconds["loop"], seconds["ours"], "at least", 1.4 if is_graph else 1.0),
+    ]
+
+
+MEASUREMENTS = {
+    "heatmaps": measure_heatmaps,
+    "statistics": measure_statistics,
+    "patterns": measure_patterns,
+    "peak": measure_peak,
+}
 
 
 def row(name: str, ours: float, reference: float, direction: str, limit: float) -> dict[str, Any]:
@@ -221,6 +240,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="turns of Grad-CAM and the forward pass")
     parser.add_argument("--loop-rounds", type=int, default=3, help="turns of the textbook loop and Grad-CAM")
     parser.add_argument("--statistics-rounds", type=int, default=3, help="turns of statistics and the forward pass")
+    parser.add_argument("--patterns-rounds", type=int, default=3, help="turns of patterns, passes and the loop")
+    parser.add_argument("--filters", type=int, default=64, help="filters for the patterns")
+    parser.add_argument("--steps", type=int, default=30, help="steps of the patterns")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="pictures for the statistics")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu where others keep the machine busy")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)

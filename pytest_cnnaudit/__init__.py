@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.cases import Box, Case, CaseError, Mask, load_cases
     from pytest_cnnaudit.engine import (
         Engine,
+        FilterPatterns,
         Heatmaps,
         Layer,
         LayerStats,
@@ -30,7 +31,16 @@ __version__ = "0.1.0"
 _ROOMS = {
     "audit": ("Audit",),
     "cases": ("Box", "Case", "CaseError", "Mask", "load_cases"),
-    "engine": ("Engine", "Heatmaps", "Layer", "LayerStats", "ModelError", "Predictions", "load_model"),
+    "engine": (
+        "Engine",
+        "FilterPatterns",
+        "Heatmaps",
+        "Layer",
+        "LayerStats",
+        "ModelError",
+        "Predictions",
+        "load_model",
+    ),
     "metrics": ("EmptyHeatmapError",),
     "keras_resizing": ("KerasResizing",),
     "preprocessing": ("Preprocessing", "PreprocessingWarning"),
@@ -46,6 +56,7 @@ __all__ = [
     "CaseError",
     "EmptyHeatmapError",
     "Engine",
+    "FilterPatterns",
     "Finding",
     "Heatmaps",
     "KerasResizing",

@@ -14,6 +14,7 @@ PROMISED = {
     "Case",
     "CaseError",
     "Engine",
+    "FilterPatterns",
     "Finding",
     "Heatmaps",
     "Layer",

@@ -24,7 +24,7 @@ from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
-    from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
+    from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
     from pytest_cnnaudit.engine.engine import SeveralLayers, SeveralMethods
     from pytest_cnnaudit.engine.methods import MethodFunction
     from pytest_cnnaudit.results import Results
@@ -157,6 +157,10 @@ class Base:
             return self.engine.heatmaps(images, target=target, method=method, layer=layer, score=score, seed=seed)
         targets, _ = self._targets(cases, target)
         return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, score=score, seed=seed)
+
+    def filter_patterns(self, layer: str, filters: int | Sequence[int] | None = None, **options: Any) -> FilterPatterns:
+        """See `Engine.filter_patterns`, whose options these are."""
+        return self.engine.filter_patterns(layer, filters, **options)
 
     @property
     def _results(self) -> Results:

@@ -7,11 +7,13 @@ from pytest_cnnaudit.engine.engine import Engine
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
 from pytest_cnnaudit.engine.outputs import Predictions
+from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.tracing import Layer
 
 __all__ = [
     "Engine",
+    "FilterPatterns",
     "Heatmaps",
     "Layer",
     "LayerStats",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError
-from pytest_cnnaudit.engine import outputs, statistics
+from pytest_cnnaudit.engine import outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
@@ -23,6 +23,7 @@ from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, 
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.network import Network, Structure, finite
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
+from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Parametrization
 from pytest_cnnaudit.engine.probing import Probe, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
@@ -90,6 +91,7 @@ class Engine:
         self._other_inputs = {} if other_inputs is None else dict(other_inputs)
         for name in self._other_inputs:
             self._network.inputs.find(name)
+        self._paces: dict[patterns.Ascent, patterns.Pace] = {}
         self._ranges = RangeWatch(self.model.name, lambda: self._structure.expects)
 
     # What the model is made of
@@ -304,6 +306,63 @@ class Engine:
                 ),
                 batch,
             )
+
+    def filter_patterns(
+        self,
+        layer: str,
+        filters: int | Sequence[int] | None = None,
+        *,
+        steps: int = 30,
+        step_size: float = 10.0,
+        size: tuple[int, int] = (200, 200),
+        normalize: Normalization = "global",
+        input_range: tuple[float, float] | None = None,
+        init: npt.ArrayLike | None = None,
+        seed: int | None = None,
+        jitter: int = 0,
+        total_variation: float = 0.0,
+        l2: float = 0.0,
+        parametrization: Parametrization = "pixels",
+    ) -> FilterPatterns:
+        """Pictures that excite filters (channels) of a layer the most, by gradient ascent from noise.
+
+        Maximised is the filter's mean activation without a border of 2 cells (on a side of fewer than 5, the
+        middle one or two), by `steps` times `picture += step_size · gradient`, the gradient normalised over the
+        whole picture (`"global"`) or each pixel's colours (`"pixel"`). `filters` are indices, by default all.
+        `size` is (height, width), any that the layers up to there take, whatever the model was built for.
+
+        `input_range` scales start and step: by default (0, 255) where the model starts by rescaling such values
+        (a Rescaling or Normalization layer), else (0, 1). The start is uniform in 0.4…0.6 of it, or `init`, an
+        array `(H, W, C)` or `(F, H, W, C)` of model input. `seed` is by default the engine's; each filter has
+        random numbers of its own, so it does not matter which others are asked for.
+
+        For pictures people like to look at: `jitter` moves the picture by up to so many pixels before each step;
+        `total_variation` and `l2` are weights of penalties on differences of neighbours and on the square of the
+        distance from the middle of the range; `parametrization="fourier"` climbs in decorrelated colours and
+        waves, as strong as in natural pictures, instead of pixels (Olah et al. 2017,
+        doi:10.23915/distill.00007), and starts from faint noise of these.
+
+        Several filters climb at once; how many is measured, unless the engine's `batch_size` says it. Another
+        number rounds otherwise in the last digits, nothing else. A filter that never responds is marked in
+        `FilterPatterns.responds`. Raises `ValueError` for what it can't do and
+        `NonFiniteError` where the ascent runs into NaN or infinity.
+        """
+        return patterns.filter_patterns(
+            self,
+            layer,
+            filters,
+            steps=steps,
+            step_size=step_size,
+            size=size,
+            normalize=normalize,
+            input_range=input_range,
+            init=init,
+            seed=seed,
+            jitter=jitter,
+            total_variation=total_variation,
+            l2=l2,
+            parametrization=parametrization,
+        )
 
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""

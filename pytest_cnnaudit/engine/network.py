@@ -66,7 +66,7 @@ class Network:
         self._output = output
         self._given_activation = activation
         self._probe_size = probe_size
-        self._backend = backends.current()
+        self.backend = backends.current()
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._is_linear = False
         self._depends: set[str] = set()
@@ -83,7 +83,7 @@ class Network:
             layers.append(tracing.layers_of(calls))
 
         specs = self._specs()
-        self._backend.abstract(run, self.model, specs)
+        self.backend.abstract(run, self.model, specs)
         output, squashings = found[0]
         squashing, certain = outputs.find_squashing(output, squashings)
         if squashing is not None and not certain and not self._is_made_by(squashing, specs):
@@ -139,7 +139,7 @@ class Network:
         """`ValueError` where no class' score depends on the layer; looked at once, without computing anything."""
         if layer.path not in self._depends:
             program = partial(self._gradients_program, (layer,), "logit")
-            self._backend.abstract(program, self.model, [((1,), "int32"), *self._specs()])
+            self.backend.abstract(program, self.model, [((1,), "int32"), *self._specs()])
             self._depends.add(layer.path)
 
     def input_gradients(self, arrays: Arrays, classes: Array, score: str) -> Array:
@@ -197,7 +197,7 @@ class Network:
         key = (kind, tuple(layer.path for layer in layers), score, tuple(array.shape for array in arrays))
         if key not in self._compiled:
             _ = self.structure  # a wrong head is found before anything is compiled for it
-            self._compiled[key] = self._backend.compiled(program, self.model)
+            self._compiled[key] = self.backend.compiled(program, self.model)
         return self._compiled[key]
 
     # The model, called
@@ -208,6 +208,16 @@ class Network:
         positional, named = self.inputs.arguments(picture, others)
         with outputs.squashings() as found:
             return self._pick(self.model(*positional, **named, training=False)), found
+
+    def output_of(self, layer: Layer, pictures: Tensor) -> Tensor:
+        """The layer's output for pictures of any size, channels last; nothing after it is computed.
+
+        Other inputs are zeros, which is of no matter to layers before they come in.
+        """
+        others = [keras.ops.zeros((pictures.shape[0], *shape[1:]), dtype) for shape, dtype in self._specs()[1:]]
+        with tracing.any_input_size(self.model):
+            (output,) = tracing.outputs_until((layer,), lambda: self.call((pictures, *others)))
+        return channels_last(output)
 
     def _pick(self, output: Any) -> Any:
         """The chosen one of the model's outputs."""
@@ -242,10 +252,7 @@ class Network:
         return self._scores(tensors, "logit")[0]
 
     def _activations_program(self, layers: Sequence[Layer], *tensors: Tensor) -> list[Tensor]:
-        seen: dict[str, Tensor] = {}
-        with tracing.observed(layers, lambda layer, output: seen.setdefault(layer.path, output)):
-            self.call(tensors)
-        return [channels_last(seen[layer.path]) for layer in layers]
+        return [channels_last(output) for output in tracing.outputs_until(layers, lambda: self.call(tensors))]
 
     def _plain_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
         seen: dict[str, Tensor] = {}
@@ -261,7 +268,7 @@ class Network:
             rows, channels = values.shape[0], values.shape[-1]
             positions = int(np.prod(values.shape[1:-1]))
             flat = keras.ops.reshape(values, (rows, positions, channels))
-            reduced[layer.path] = {**self._backend.reductions(flat), "positions": keras.ops.full((), positions)}
+            reduced[layer.path] = {**self.backend.reductions(flat), "positions": keras.ops.full((), positions)}
             return output
 
         with tracing.observed(layers, observe):
@@ -286,7 +293,7 @@ class Network:
                 logits, scores = self._scores(tensors, score)
             return _sum_of_chosen(logits, scores, targets) * scale, logits
 
-        logits, watched, gradients = self._backend.gradients(run)
+        logits, watched, gradients = self.backend.gradients(run)
         for path, gradient in zip(order, gradients, strict=True):
             if gradient is None:
                 raise ValueError(f"The score does not depend on the layer {path!r}: its gradient is undefined")
@@ -308,7 +315,7 @@ class Network:
             logits, scores = self._scores((watch(picture), *others), score)
             return _sum_of_chosen(logits, scores, targets) * scale, None
 
-        _, _, (gradient,) = self._backend.gradients(run)
+        _, _, (gradient,) = self.backend.gradients(run)
         if gradient is None:
             raise ValueError(
                 f"The score does not depend on the input {self.inputs.explained.name!r}: its gradient is undefined"
@@ -371,7 +378,7 @@ class Network:
 
         generator = np.random.default_rng(0)
         arrays = [generator.uniform(0, 1, shape).astype(dtype) for shape, dtype in specs]
-        return bool(self._backend.compiled(program, self.model)(*arrays) < _SAME)
+        return bool(self.backend.compiled(program, self.model)(*arrays) < _SAME)
 
     def _check_head(self, outputs: int, activation: Activation | None) -> None:
         if "softmax" in (activation, self._given_activation) and outputs == 1:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,50 @@ def observed(layers: Iterable[Layer], observe: Callable[[Layer, Tensor], Tensor]
 
     with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
         yield
+
+
+class _AllSeen(BaseException):
+    """Leaves a model's call half-way. No `Exception`: those Keras catches and words anew."""
+
+
+def outputs_until(layers: Sequence[Layer], call: Callable[[], Any]) -> list[Tensor]:
+    """The layers' outputs during `call()`, which is left as soon as the last of them is there.
+
+    What comes after the layers is neither traced nor computed, on all backends alike.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def observe(layer: Layer, output: Tensor) -> Tensor:
+        seen[layer.path] = output
+        if len(seen) == len(layers):
+            raise _AllSeen
+        return output
+
+    with suppress(_AllSeen), observed(layers, observe):
+        call()
+    return [seen[layer.path] for layer in layers]
+
+
+@contextmanager
+def any_input_size(model: keras.Model) -> Iterator[None]:
+    """While the model is called, it and the models in it take inputs of other sizes than they were built with.
+
+    Only models' own checks are off; a layer that can't take what it gets still says so.
+    """
+    models = {id(one): one for one in (model, *_operations(model)) if isinstance(one, (keras.Model, keras.Function))}
+    name = "_assert_input_compatibility"
+    with _TRACING:
+        before = {key: one.__dict__.get(name) for key, one in models.items()}
+        try:
+            for one in models.values():
+                one.__dict__[name] = lambda *_: None
+            yield
+        finally:
+            for key, one in models.items():
+                if before[key] is None:
+                    one.__dict__.pop(name, None)
+                else:
+                    one.__dict__[name] = before[key]
 
 
 def record_calls(model: keras.Model, run: Callable[[], Any]) -> list[Call]:

@@ -129,3 +129,5 @@ def test_statistics_of_the_fixture_are_the_engines(audit_of):
     stats = audit.activation_stats([coloured("red", red=3)], ["colour"])["colour"]
     assert stats.max.tolist() == [3, 0, 0]
     assert audit.activations([coloured("red", red=3)], "colour")["colour"].shape == (1, 4, 4, 3)
+    patterns = audit.filter_patterns("colour", [2], steps=1, size=(6, 5))
+    assert (patterns.images.shape, patterns.filters.tolist()) == ((1, 6, 5, 3), [2])

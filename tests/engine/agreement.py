@@ -60,10 +60,28 @@ def results(name, model, images):
     yield "channels' root mean square", np.hypot(one.mean, one.std)
 
 
+def patterns():
+    """A few steps of an ascent: many would magnify what float32 rounds."""
+    engine = Engine(networks.separable())
+    for normalize, steps in (("global", 5), ("pixel", 1)):
+        for parametrization in ("pixels", "fourier"):
+            found = engine.filter_patterns(
+                "sepconv3",
+                range(4),
+                steps=steps,
+                size=(48, 40),
+                normalize=normalize,
+                parametrization=parametrization,
+                jitter=2,
+                total_variation=0.1,
+                l2=0.1,
+            )
+            yield f"{normalize} {parametrization} pictures", found.images
+            yield f"{normalize} {parametrization} losses", found.losses
+
+
 if __name__ == "__main__":
-    np.savez(
-        sys.argv[1],
-        **{
-            f"{name}: {what}": array for name, model, images in models() for what, array in results(name, model, images)
-        },
-    )
+    arrays = {
+        f"{name}: {what}": array for name, model, images in models() for what, array in results(name, model, images)
+    }
+    np.savez(sys.argv[1], **arrays, **{f"patterns: {what}": array for what, array in patterns()})

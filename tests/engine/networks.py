@@ -289,6 +289,35 @@ def dtype_policy(name):
         keras.config.set_dtype_policy(before)
 
 
+def value_and_gradient(function):
+    """`gradient` and the value as a function of NumPy arrays, compiled once where the framework compiles."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def both(tensor):
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                value = function(tensor)
+            return value, tape.gradient(value, tensor)
+
+        return lambda at: [one.numpy() for one in both(tf.constant(at))]
+    if backend == "torch":
+        import torch
+
+        def eager(at):
+            tensor = torch.from_numpy(at).requires_grad_()
+            value = function(tensor)
+            return value.item(), torch.autograd.grad(value, tensor)[0].numpy()
+
+        return eager
+    import jax
+
+    jitted = jax.jit(jax.value_and_grad(function))
+    return lambda at: [np.asarray(one) for one in jitted(at)]
+
+
 def gradient(function, at):
     """∂function/∂at in the framework's own words: `function` takes one tensor and gives a scalar."""
     backend = keras.backend.backend()
@@ -308,3 +337,17 @@ def gradient(function, at):
     import jax
 
     return np.asarray(jax.jit(jax.grad(function))(tensor))
+
+
+def separable():
+    """A small trunk in the manner of Xception: separable convolutions, a residual, batch normalization; any size."""
+    picture = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv1")(picture)
+    x = layers.Activation("relu", name="conv1_act")(layers.BatchNormalization(name="conv1_bn")(x))
+    residual = layers.Conv2D(12, 1, strides=2, padding="same", use_bias=False, name="residual")(x)
+    x = layers.SeparableConv2D(12, 3, padding="same", use_bias=False, name="sepconv1")(x)
+    x = layers.SeparableConv2D(12, 3, padding="same", use_bias=False, name="sepconv2")(layers.ReLU(name="act1")(x))
+    x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool")(x)
+    x = layers.Add(name="add")([x, residual])
+    x = layers.SeparableConv2D(10, 3, padding="same", use_bias=False, name="sepconv3")(layers.ReLU(name="act")(x))
+    return assign_weights(keras.Model(picture, x, name="separable"))

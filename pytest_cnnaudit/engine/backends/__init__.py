@@ -18,6 +18,9 @@ Array: TypeAlias = npt.NDArray[Any]
 Watch: TypeAlias = Callable[[Tensor], Tensor]
 Spec: TypeAlias = tuple[Sequence[int], str]
 """Shape and dtype of a tensor."""
+State: TypeAlias = tuple[Tensor, ...]
+Step: TypeAlias = Callable[..., State]
+"""`step(index, state, *tensors)` gives the next state, of the same shapes."""
 
 
 class Backend(Protocol):
@@ -28,6 +31,13 @@ class Backend(Protocol):
 
         Compiled once for its first arguments' shapes. Nothing in it can change a variable of `model`; the
         variables' values are read anew at each call.
+        """
+
+    def looped(self, step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+        """`finish(count, state, *tensors)` after `count` times `step`, as one function from arrays to arrays.
+
+        It is called with `count`, the `carried` arrays of the first state, and the other arrays; compiled as
+        `compiled` does, for any count.
         """
 
     def abstract(self, run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
@@ -23,15 +23,56 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     a kept one would be deleted under us.
     """
 
-    def pure(values: Sequence[Tensor], *tensors: Tensor) -> Any:
+    jitted = _jitted(program, model)
+
+    def call(*arrays: Array) -> Any:
+        return _to_numpy(jitted(_values(model), *arrays))
+
+    return call
+
+
+def _jitted(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
+    """`program` with the variables' values as another first argument."""
+
+    def pure(values: Sequence[Tensor], *tensors: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return program(*tensors)
 
-    jitted = jax.jit(pure)
+    jitted: Callable[..., Any] = jax.jit(pure)
+    return jitted
 
-    def call(*arrays: Array) -> Any:
-        values = [variable.value for variable in model.variables]
-        return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor)), jitted(values, *arrays))
+
+def _values(model: keras.Model) -> list[Tensor]:
+    return [variable.value for variable in model.variables]
+
+
+def _to_numpy(tensors: Any) -> Any:
+    return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor)), tensors)
+
+
+def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+    """See `Backend.looped`.
+
+    On the CPU the step is what is compiled, and called so many times without leaving JAX: a convolution in the
+    body of an XLA loop falls back to a kernel many times slower there (jax-ml/jax#12868).
+    """
+    if jax.default_backend() != "cpu":
+
+        def program(count: Tensor, *tensors: Tensor) -> Any:
+            others = tensors[carried:]
+            state = jax.lax.fori_loop(0, count, lambda index, state: step(index, state, *others), tensors[:carried])
+            return finish(count, state, *others)
+
+        return compiled(program, model)
+    jitted_step, jitted_finish = _jitted(step, model), _jitted(finish, model)
+
+    def call(count: Array, *arrays: Array) -> Any:
+        values, tensors = _values(model), tuple(map(jnp.asarray, arrays))
+        state: State = tensors[:carried]
+        others = tensors[carried:]
+        for index in np.arange(int(count), dtype=np.int32):
+            state = jitted_step(values, index, state, *others)
+        return _to_numpy(jitted_finish(values, count, state, *others))
 
     return call
 
@@ -43,8 +84,8 @@ def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec])
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             run(*tensors)
 
-    values = [variable.value for variable in model.variables]
-    jax.eval_shape(program, values, *(jax.ShapeDtypeStruct(tuple(shape), dtype) for shape, dtype in specs))
+    shapes = (jax.ShapeDtypeStruct(tuple(shape), dtype) for shape, dtype in specs)
+    jax.eval_shape(program, _values(model), *shapes)
 
 
 def gradients(

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
@@ -33,6 +33,24 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
         return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), concrete[0](*tensors))
 
     return call
+
+
+def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+    """See `Backend.looped`: one graph with a loop in it."""
+
+    def program(count: Tensor, *tensors: Tensor) -> Any:
+        others = tensors[carried:]
+
+        def body(index: Tensor, state: State) -> tuple[Tensor, State]:
+            return index + 1, step(index, state, *others)
+
+        # One at a time: each needs the one before, and what runs ahead only keeps memory.
+        _, state = tf.while_loop(
+            lambda index, _: index < count, body, (tf.constant(0), tensors[:carried]), parallel_iterations=1
+        )
+        return finish(count, state, *others)
+
+    return compiled(program, model)
 
 
 def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`

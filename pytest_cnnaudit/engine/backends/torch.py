@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import torch
 
-from pytest_cnnaudit.engine.backends import Array, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Spec, Step, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 
@@ -25,6 +25,18 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
         return keras.tree.map_structure(_to_numpy, outputs)
 
     return call
+
+
+def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+    """See `Backend.looped`."""
+
+    def program(count: Tensor, *tensors: Tensor) -> Any:
+        state, others = tensors[:carried], tensors[carried:]
+        for index in torch.arange(count, device=count.device):
+            state = step(index, state, *others)
+        return finish(count, state, *others)
+
+    return compiled(program, model)
 
 
 def _to_numpy(tensor: Tensor) -> Array:

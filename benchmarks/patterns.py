@@ -1,0 +1,140 @@
+"""What filter patterns are measured against: bare passes over the truncated network, and the chapter's loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+LAYER, SIDE = "block3_sepconv1", 200
+BATCHES = (1, 2, 4, 8, 16)
+
+
+def rivals(filters: int, steps: int) -> dict[str, Callable[[], Any]]:
+    """`ours`, `passes` at their best batch size, and `loop`: each the whole work for so many filters and steps."""
+    import keras
+
+    from pytest_cnnaudit import Engine
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.Xception(weights=None, include_top=False)
+    trunk = keras.Model(model.input, model.get_layer(LAYER).output)
+    engine = Engine(model)
+    return {
+        "ours": lambda: engine.filter_patterns(LAYER, range(filters), steps=steps, size=(SIDE, SIDE)),
+        "passes": bare_passes(trunk, filters, steps),
+        "loop": chapters_loop(trunk, filters, steps),
+    }
+
+
+def bare_passes(trunk: Any, filters: int, steps: int) -> Callable[[], Any]:
+    """Compiled passes forward and backward, gradient of each picture's mean activation; no step is taken."""
+    import numpy as np
+
+    gradient = compiled_gradient(trunk)
+    generator = np.random.default_rng(0)
+    seconds = {}
+    for batch in (size for size in BATCHES if size <= filters):
+        pictures = generator.uniform(0.4, 0.6, (batch, SIDE, SIDE, 3)).astype(np.float32)
+        gradient(pictures)
+        seconds[batch] = min(timed(gradient, pictures) for _ in range(3)) / batch
+    best = min(seconds, key=lambda size: seconds[size])
+    pictures = generator.uniform(0.4, 0.6, (best, SIDE, SIDE, 3)).astype(np.float32)
+
+    def passes() -> None:
+        for _ in range(steps * filters // best):
+            gradient(pictures)
+
+    return passes
+
+
+def timed(run: Callable[[Any], Any], pictures: Any) -> float:
+    """Seconds of one run."""
+    start = time.perf_counter()
+    run(pictures)
+    return time.perf_counter() - start
+
+
+def compiled_gradient(trunk: Any) -> Callable[[Any], Any]:
+    """Mean activation of filter 0 and its gradient with respect to the pictures, as the backend compiles it.
+
+    The value as well: without it the compilers leave out the last layer's forward pass.
+    """
+    import keras
+
+    def loss(pictures: Any) -> Any:
+        return keras.ops.sum(keras.ops.mean(trunk(pictures, training=False)[:, 2:-2, 2:-2, 0], axis=(1, 2)))
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def graph(pictures: Any) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(pictures)
+                value = loss(pictures)
+            return value, tape.gradient(value, pictures)
+
+        return lambda pictures: graph(tf.constant(pictures))[1].numpy()
+    if keras.backend.backend() == "torch":
+        import torch
+
+        def eager(pictures: Any) -> Any:
+            tensor = torch.from_numpy(pictures).requires_grad_()
+            return torch.autograd.grad(loss(tensor), tensor)[0].numpy()
+
+        return eager
+    import jax
+
+    jitted = jax.jit(jax.value_and_grad(loss))
+    return lambda pictures: jitted(pictures)[1].block_until_ready()
+
+
+def chapters_loop(trunk: Any, filters: int, steps: int) -> Callable[[], Any]:
+    """One filter at a time, step by step, as the chapter does it on each backend."""
+    import keras
+    import numpy as np
+
+    step = chapters_step(trunk)
+    generator = np.random.default_rng(0)
+
+    def loop() -> None:
+        for index in range(filters):
+            image = keras.ops.convert_to_tensor(generator.uniform(0.4, 0.6, (1, SIDE, SIDE, 3)).astype(np.float32))
+            for _ in range(steps):
+                image = step(image, index)
+            keras.ops.convert_to_numpy(image)
+
+    return loop
+
+
+def chapters_step(trunk: Any) -> Callable[[Any, int], Any]:
+    """`image += 10 · normalised gradient`; the filter's index is a tensor, so that nothing is traced twice."""
+    import keras
+
+    def loss(image: Any, index: Any) -> Any:
+        return keras.ops.mean(keras.ops.take(trunk(image, training=False)[:, 2:-2, 2:-2], index, axis=-1))
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def graph(image: Any, index: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                value = loss(image, index)
+            return image + 10.0 * keras.ops.normalize(tape.gradient(value, image))
+
+        return lambda image, index: graph(image, tf.constant(index))
+    if keras.backend.backend() == "torch":
+
+        def eager(image: Any, index: int) -> Any:
+            image = image.clone().detach().requires_grad_(True)
+            trunk.zero_grad()
+            loss(image, index).backward()
+            return image.detach() + 10.0 * keras.ops.normalize(image.grad)
+
+        return eager
+    import jax
+
+    return jax.jit(lambda image, index: image + 10.0 * keras.ops.normalize(jax.grad(loss)(image, index)))
