@@ -332,6 +332,13 @@ def test_the_seed_says_it_all(trunk, engine):
     assert not np.allclose(one.images[0], one.images[1], atol=0.01)
 
 
+def test_each_filter_has_a_start_of_its_own_whichever_others_are_asked_for():
+    engine, options = Engine(linear()), {"steps": 1, "step_size": 1e-6, "size": (12, 12)}
+    both, alone = engine.filter_patterns("conv", [0, 2], **options), engine.filter_patterns("conv", [2], **options)
+    np.testing.assert_allclose(alone.images[0], both.images[1], atol=1e-6)
+    assert np.abs(both.images[0] - both.images[1]).mean() > 0.05
+
+
 def test_chunks_give_what_filters_give_alone(trunk, engine):
     options = {"steps": 4, "size": SIZE, "jitter": 3, "parametrization": "fourier"}
     together = engine.filter_patterns(LAYER, **options)
