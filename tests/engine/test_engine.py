@@ -282,8 +282,15 @@ def test_not_a_model():
 def test_several_inputs():
     inputs = [keras.Input((4, 4, 3)), keras.Input((4, 4, 3))]
     model = keras.Model(inputs, layers.Flatten()(layers.Add()(inputs)), name="two")
-    with pytest.raises(ModelError, match="'two' takes several pictures: .*; name the one to explain with picture="):
+    with pytest.raises(ModelError, match=r"'two' takes several pictures: .*; name the one to explain with picture="):
         Engine(model).predict(networks.pictures(1, 4, 4))
+
+
+def test_other_inputs_for_the_explained_picture_is_an_error():
+    inputs = [keras.Input((4, 4, 3), name="before"), keras.Input((4, 4, 3), name="after")]
+    model = keras.Model(inputs, layers.Flatten()(layers.Add()(inputs)))
+    with pytest.raises(ValueError, match="other_inputs has 'after', the picture that is explained"):
+        Engine(model, picture="after", other_inputs={"after": np.zeros((4, 4, 3))})
 
 
 def test_input_that_is_not_a_picture():
