@@ -90,7 +90,8 @@ class Engine:
         self._network = Network(self.model, output=output, picture=picture, activation=activation, probe_size=size)
         self._other_inputs = {} if other_inputs is None else dict(other_inputs)
         for name in self._other_inputs:
-            self._network.inputs.find(name)
+            if self._network.inputs.find(name) is self._network.inputs.explained:
+                raise ValueError(f"other_inputs has {name!r}, the picture that is explained: hand it over as images")
         self._paces: dict[patterns.Ascent, patterns.Pace] = {}
         self._ranges = RangeWatch(self.model.name, lambda: self._structure.expects)
 

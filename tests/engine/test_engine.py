@@ -286,6 +286,13 @@ def test_several_inputs():
         Engine(model).predict(networks.pictures(1, 4, 4))
 
 
+def test_other_inputs_for_the_explained_picture_is_an_error():
+    inputs = [keras.Input((4, 4, 3), name="before"), keras.Input((4, 4, 3), name="after")]
+    model = keras.Model(inputs, layers.Flatten()(layers.Add()(inputs)))
+    with pytest.raises(ValueError, match="other_inputs has 'after', the picture that is explained"):
+        Engine(model, picture="after", other_inputs={"after": np.zeros((4, 4, 3))})
+
+
 def test_input_that_is_not_a_picture():
     picture = keras.Input((4,))
     model = keras.Model(picture, layers.Dense(2)(picture), name="table")

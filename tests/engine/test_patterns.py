@@ -240,7 +240,7 @@ def test_the_call_is_left_at_the_last_of_several_layers():
             outputs = tracing.outputs_until(wanted, lambda: model(pictures, training=False))
         shapes.extend(tuple(output.shape) for output in outputs)
 
-    engine._network.backend.abstract(run, model, (2, 8, 8, 3), "float32")
+    engine._network.backend.abstract(run, model, [((2, 8, 8, 3), "float32")])
     assert shapes == [(2, 6, 6, 4), (2, 3, 3, 4)]
     assert seen == []
 
