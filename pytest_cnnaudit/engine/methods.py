@@ -149,7 +149,9 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Float
 
     The noise's σ is `noise`·(max X − min X); the last of the `samples` copies is without noise.
     """
-    _positive(samples=samples, noise=noise)
+    _whole(samples=samples)
+    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 < noise < np.inf:
+        raise ValueError(f"noise is {noise!r}; a positive number is expected")
 
     def copies(picture: Floats) -> Floats:
         generator = probe.generator()
@@ -166,7 +168,7 @@ def integrated_gradients(probe: Probe, *, steps: int = 50) -> Floats:
     X′ is what a black picture becomes (zeros where the pictures are model input already); the integral is a
     Gauss–Legendre sum of `steps` gradients, so that Σ map = y(X) − y(X′) closely.
     """
-    _positive(steps=steps)
+    _whole(steps=steps)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     black = probe.black
 
@@ -185,7 +187,7 @@ def occlusion(probe: Probe, *, patch: int | None = None, stride: int | None = No
     height, width = probe.pictures.shape[1:3]
     patch = max(1, min(height, width) // 8) if patch is None else patch
     stride = max(1, patch // 2) if stride is None else stride
-    _positive(patch=patch, stride=stride)
+    _whole(patch=patch, stride=stride)
     if patch > min(height, width):
         raise ValueError(f"patch is {patch}, larger than the model's input of {height} × {width}")
     tops, lefts = (sorted({*range(0, side - patch, stride), side - patch}) for side in (height, width))
@@ -218,7 +220,7 @@ def rise(probe: Probe, *, masks: int = 1000, cells: int = 7, keep: float = 0.5) 
     bilinear interpolation and shifted by less than a cell. Without ȳ, the mean of the y(X ∘ m), all that a
     map would show is an offset. The masks are the same for every picture.
     """
-    _positive(masks=masks, cells=cells)
+    _whole(masks=masks, cells=cells)
     if not 0 < keep < 1:
         raise ValueError(f"keep is {keep!r}; a probability between 0 and 1 is expected")
     height, width = probe.pictures.shape[1:3]
@@ -250,10 +252,10 @@ def rise(probe: Probe, *, masks: int = 1000, cells: int = 7, keep: float = 0.5) 
     return np.asarray(maps, np.float32)
 
 
-def _positive(**parameters: float) -> None:
+def _whole(**parameters: int) -> None:
     for name, value in parameters.items():
-        if isinstance(value, bool) or not value > 0 or not np.isfinite(value):
-            raise ValueError(f"{name} is {value!r}; a positive number is expected")
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}; a positive integer is expected")
 
 
 # The table

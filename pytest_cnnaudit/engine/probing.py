@@ -43,6 +43,8 @@ class Probe:
         chunk: int | None = None,
         show_progress: bool = False,
     ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"seed is {seed!r}; an integer of at least 0 is expected")
         self._network = network
         self._batch = batch
         self._wanted = np.full(len(batch.inputs), classes[-1], np.int32)

@@ -564,6 +564,9 @@ def test_unknown_method_lists_the_known_ones():
         (partial(methods.occlusion, patch=3), "patch is 3, larger than the model's input of 2 × 2"),
         (partial(methods.occlusion, stride=0), "stride is 0"),
         (partial(methods.rise, masks=0), "masks is 0"),
+        (partial(methods.rise, masks=2.5), r"masks is 2\.5; a positive integer is expected"),
+        (partial(methods.rise, cells="7"), "cells is '7'; a positive integer is expected"),
+        (partial(methods.smoothgrad, noise="0.1"), "noise is '0.1'; a positive number is expected"),
         (partial(methods.rise, keep=1.0), r"keep is 1\.0"),
         (partial(methods.smoothgrad, noise=float("nan")), "noise is nan"),
         (partial(methods.integrated_gradients, steps=0), "steps is 0"),
@@ -572,6 +575,12 @@ def test_unknown_method_lists_the_known_ones():
 def test_wrong_parameters(method, words):
     with pytest.raises(ValueError, match=words):
         Engine(one_conv()).heatmaps(PICTURE, target=0, method=method)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "a", True])
+def test_wrong_seed(seed):
+    with pytest.raises(ValueError, match=f"seed is {seed!r}; an integer of at least 0 is expected"):
+        Engine(one_conv()).heatmaps(PICTURE, target=0, method="smoothgrad", seed=seed)
 
 
 def test_slow_methods_show_progress_where_asked(capsys):
