@@ -134,7 +134,10 @@ def _spread_in_training(calls: Sequence[Call], position: int) -> float | None:
 
 
 def _array(tensor: Any) -> Any:
-    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float64)
+    with warnings.catch_warnings():
+        # Keras' own conversion of a variable uses what NumPy 2 deprecates; the user can do nothing about it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return np.asarray(keras.ops.convert_to_numpy(tensor), np.float64)
 
 
 def _mean(values: Any) -> float:

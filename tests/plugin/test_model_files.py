@@ -150,7 +150,7 @@ def wrong_range(suite):
 
 def test_a_wrong_range_is_a_warning_in_the_summary(suite, wrong_range):
     # What this project's own tests ignore counts in the run inside of theirs as well.
-    result = suite.run("-Walways:The model:UserWarning", "-Wignore::DeprecationWarning")
+    result = suite.run("-Walways:The model:UserWarning")
     result.assert_outcomes(passed=2, warnings=1)
     result.stdout.fnmatch_lines(
         ["*PreprocessingWarning: The model 'candidate' is handed values from 0 to 6.554e+04, but 8-bit pixels end at*"]
@@ -158,7 +158,7 @@ def test_a_wrong_range_is_a_warning_in_the_summary(suite, wrong_range):
 
 
 def test_a_gate_can_make_it_an_error_in_every_test(suite, wrong_range):
-    result = suite.run("-Werror::pytest_cnnaudit.PreprocessingWarning", "-Wignore::DeprecationWarning")
+    result = suite.run("-Werror::pytest_cnnaudit.PreprocessingWarning")
     result.assert_outcomes(failed=2)
     assert [one["outcome"] for one in suite.findings] == ["error", "error"]
     result.stdout.fnmatch_lines(["E*PreprocessingWarning: The model 'candidate' is handed values from 0 to 6.554e+04*"])
