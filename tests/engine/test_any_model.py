@@ -202,8 +202,6 @@ def channels_model():
     [(name, None) for name in METHODS] + [(name, "conv1") for name, one in METHODS.items() if one.kind != "picture"],
 )
 def test_channels_first_gives_what_channels_last_gives(method, layer):
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow has no channels-first convolution on the CPU")
     last = networks.assign_weights(channels_model())
     expected = maps_of(last, SCALED, method, layer=layer)
     keras.config.set_image_data_format("channels_first")

@@ -291,8 +291,6 @@ def test_too_small_a_size_is_an_error():
 
 
 def test_channels_first_climbs_alike():
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow has no channels-first convolution on the CPU")
     found = {}
     for order, shape in (("channels_first", (3, 8, 8)), ("channels_last", (8, 8, 3))):
         keras.config.set_image_data_format(order)

@@ -159,8 +159,6 @@ def test_padding_of_the_last_batch_is_not_counted(engine):
 
 
 def test_channels_first_statistics_are_per_channel():
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow has no channels-first convolution on the CPU")
     keras.config.set_image_data_format("channels_first")
     try:
         stats = Engine(channels_model_first()).activation_stats(POSITIVE, "conv")["conv"]

@@ -196,8 +196,6 @@ def test_no_spatial_layer():
 
 
 def test_channels_first_model_gives_channels_last():
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow has no channels-first convolution on the CPU")
     keras.config.set_image_data_format("channels_first")
     try:
         picture = keras.Input((3, 8, 8))
