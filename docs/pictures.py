@@ -55,6 +55,7 @@ def main() -> None:
         save(all_methods(engine, case), f"methods-{kind}")
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
+    save(patterns(engines["honest"]), "patterns")
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -114,6 +115,24 @@ def activations(engine: Engine, case: Case) -> Image.Image:
         caption(drawn, f"{name}: {channels} channels of {rows} by {columns}", GAP + grid.width // 2, top + grid.height)
         top += grid.height + CAPTION + GAP
     return drawn
+
+
+def patterns(engine: Engine) -> Image.Image:
+    """Patterns of ten filters, from noise of pixels as in the book, and in waves and decorrelated colours."""
+    crop = 12
+    size, filters = (SIDE + 2 * crop, SIDE + 2 * crop), range(10)
+    pixels = engine.filter_patterns("relu3", filters, size=size)
+    waves = engine.filter_patterns("relu3", filters, size=size, steps=100, parametrization="fourier", jitter=4)
+    return sheet(
+        [
+            (
+                Image.fromarray(picture if responds else np.zeros_like(picture)),
+                f"{index}, {name}" if responds else f"{index}, {name}: no response",
+            )
+            for found, name in ((pixels, "pixels"), (waves, "fourier"))
+            for index, picture, responds in zip(found.filters, found.pictures(crop), found.responds, strict=True)
+        ]
+    )
 
 
 def channel_grid(values: npt.NDArray[np.float32], cell: int) -> Image.Image:

@@ -11,7 +11,7 @@ import pytest
 from pytest_cnnaudit.engine.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("heatmaps.md", "inputs-and-outputs.md")
+PAGES = ("heatmaps.md", "filter-patterns.md", "inputs-and-outputs.md")
 
 
 def examples(page):
