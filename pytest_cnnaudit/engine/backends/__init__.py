@@ -18,6 +18,8 @@ Array: TypeAlias = npt.NDArray[Any]
 Watch: TypeAlias = Callable[[Tensor], Tensor]
 Spec: TypeAlias = tuple[Sequence[int], str]
 """Shape and dtype of a tensor."""
+REDUCTIONS = ("zeros", "sum", "norm", "absolute", "min", "max")
+"""What `Backend.reductions` gives."""
 
 
 class Backend(Protocol):
