@@ -191,14 +191,13 @@ class Engine:
         By default of every convolution and pooling layer.
         """
         wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
-        total: dict[str, LayerStats] = {}
+        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in wanted]
         for batch in self._batches(images):
-            reduced = self._network.reductions(batch.arrays, wanted)
-            for layer, sums in zip(wanted, reduced, strict=True):
-                rows = {name: values[: batch.count] for name, values in sums.items() if name != "positions"}
-                stats = statistics.from_reductions(rows, int(sums["positions"]), is_relu_like=layer.is_relu_like)
-                total[layer.path] = total[layer.path] + stats if layer.path in total else stats
-        return total
+            for one, (reduced, positions) in zip(
+                collected, self._network.reductions(batch.arrays, wanted), strict=True
+            ):
+                one.add(reduced[:, : batch.count], positions)
+        return {layer.path: one.stats() for layer, one in zip(wanted, collected, strict=True)}
 
     @overload
     def heatmaps(

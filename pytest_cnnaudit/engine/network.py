@@ -159,10 +159,11 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
-    def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[dict[str, Array]]:
-        """Sums over the positions of the layers' outputs; see `Backend.reductions`."""
+    def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[tuple[Array, int]]:
+        """Of each layer's output the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are."""
         program = partial(self._stats_program, layers)
-        return list(self._function("stats", program, arrays, layers)(*arrays))
+        reduced, positions = self._function("stats", program, arrays, layers)(*arrays)
+        return list(zip(reduced, positions.tolist(), strict=True))
 
     def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
         """The logits, unless they are not finite, or are probabilities: in 0 to 1 whatever the input."""
@@ -260,20 +261,25 @@ class Network:
             logits = self._logits_program(*tensors)
         return logits, [channels_last(seen[layer.path]) for layer in layers]
 
-    def _stats_program(self, layers: Sequence[Layer], *tensors: Tensor) -> list[dict[str, Tensor]]:
-        reduced: dict[str, dict[str, Tensor]] = {}
+    def _stats_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions."""
+        reduced: dict[str, Tensor] = {}
+        counted: dict[str, int] = {}
 
         def observe(layer: Layer, output: Tensor) -> Tensor:
             values = keras.ops.cast(channels_last(output), "float32")
             rows, channels = values.shape[0], values.shape[-1]
             positions = int(np.prod(values.shape[1:-1]))
             flat = keras.ops.reshape(values, (rows, positions, channels))
-            reduced[layer.path] = {**self.backend.reductions(flat), "positions": keras.ops.full((), positions)}
+            found = self.backend.reductions(flat)
+            reduced[layer.path] = keras.ops.stack([found[name] for name in backends.REDUCTIONS])
+            counted[layer.path] = positions
             return output
 
         with tracing.observed(layers, observe):
             self.call(tensors)
-        return [reduced[layer.path] for layer in layers]
+        positions = np.asarray([counted[layer.path] for layer in layers], np.int32)
+        return [reduced[layer.path] for layer in layers], keras.ops.convert_to_tensor(positions)
 
     def _gradients_program(
         self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor

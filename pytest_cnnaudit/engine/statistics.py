@@ -5,13 +5,15 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.backends import REDUCTIONS
+
+_KEPT_PICTURES = 64
 Floats = npt.NDArray[np.float64]
 
 
@@ -85,10 +87,37 @@ class LayerStats:
         )
 
 
+class Collected:
+    """A layer's statistics over the batches of a call.
+
+    Some batches are kept to be merged at once: each merge costs as much however few pictures it is of.
+    """
+
+    def __init__(self, *, is_relu_like: bool) -> None:
+        self._is_relu_like = is_relu_like
+        self._merged: LayerStats | None = None
+        self._kept: list[npt.NDArray[Any]] = []
+        self._positions = 0
+
+    def add(self, reduced: npt.NDArray[Any], positions: int) -> None:
+        """Adds a batch's `backends.REDUCTIONS` over `positions`, `(6, n, K)`; these are the same in each batch."""
+        if sum(one.shape[1] for one in self._kept) >= _KEPT_PICTURES:
+            self._merged = self.stats()
+            self._kept.clear()
+        self._kept.append(reduced)
+        self._positions = positions
+
+    def stats(self) -> LayerStats:
+        """Of all batches so far, one at least."""
+        kept = np.concatenate(self._kept, axis=1)
+        stats = from_reductions(kept, self._positions, is_relu_like=self._is_relu_like)
+        return stats if self._merged is None else self._merged + stats
+
+
 @np.errstate(invalid="ignore")  # NaN and infinity in an activation shall come out as NaN, without noise
-def from_reductions(reduced: Mapping[str, npt.NDArray[Any]], positions: int, *, is_relu_like: bool) -> LayerStats:
-    """Statistics of one batch from a backend's sums over `positions`, each `(n, K)`."""
-    r = {name: np.asarray(values, np.float64) for name, values in reduced.items()}
+def from_reductions(reduced: npt.NDArray[Any], positions: int, *, is_relu_like: bool) -> LayerStats:
+    """Statistics of n pictures from `backends.REDUCTIONS` over `positions`, `(6, n, K)`."""
+    r = dict(zip(REDUCTIONS, reduced.astype(np.float64), strict=True))
     images, channels = r["sum"].shape
     mean = r["sum"] / positions
     within = np.where(r["min"] == r["max"], 0.0, np.maximum(r["norm"] ** 2 - r["sum"] * mean, 0.0))

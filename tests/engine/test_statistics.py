@@ -1,5 +1,8 @@
 """Activation statistics against NumPy on the activations themselves."""
 
+import functools
+import operator
+
 import keras
 import networks
 import numpy as np
@@ -187,3 +190,12 @@ def test_statistics_of_non_finite_activations_are_not_numbers(wrong):
     assert np.isfinite(stats.mean[1:]).all()
     assert np.isnan(stats.sparsity)
     assert not np.isfinite(stats.hoyer_per_image).any()
+
+
+def test_many_batches_are_their_merged_parts(engine):
+    """More pictures than are kept before they are merged."""
+    images = networks.pictures(150)
+    whole = engine.activation_stats(images, PATHS)
+    parts = [engine.activation_stats(images[start : start + 8], PATHS) for start in range(0, 150, 8)]
+    for path in PATHS:
+        assert_same(functools.reduce(operator.add, [part[path] for part in parts]), whole[path], tolerance=1e-5)

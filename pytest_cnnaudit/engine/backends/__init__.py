@@ -21,6 +21,8 @@ Spec: TypeAlias = tuple[Sequence[int], str]
 State: TypeAlias = tuple[Tensor, ...]
 Step: TypeAlias = Callable[..., State]
 """`step(index, state, *tensors)` gives the next state, of the same shapes."""
+REDUCTIONS = ("zeros", "sum", "norm", "absolute", "min", "max")
+"""What `Backend.reductions` gives."""
 
 
 class Backend(Protocol):

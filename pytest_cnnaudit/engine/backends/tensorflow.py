@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
 
+_CACHE_BYTES = 2**22
+
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
     """See `Backend.compiled`."""
@@ -80,23 +82,34 @@ def gradients(
 
 
 def reductions(activation: Tensor) -> dict[str, Tensor]:
-    """See `Backend.reductions`; each is a kernel of its own, so the fewest passes over memory count."""
-    # x/x is 1, and 0 for 0: one kernel where a comparison and its cast to a number are two.
-    nonzeros = tf.reduce_sum(tf.math.divide_no_nan(activation, activation), axis=1)
-    total = tf.reduce_sum(activation, axis=1)
-    smallest = tf.reduce_min(activation, axis=1)
-    return {
-        "zeros": activation.shape[1] - nonzeros,
-        "sum": total,
-        "norm": tf.math.reduce_euclidean_norm(activation, axis=1),
-        "absolute": tf.cond(
-            tf.reduce_all(smallest >= 0),
-            lambda: total,
-            lambda: tf.reduce_sum(tf.abs(activation), axis=1),
-        ),
-        "min": smallest,
-        "max": tf.reduce_max(activation, axis=1),
+    """See `Backend.reductions`; picture by picture, so that a pass finds in the cache what the last one read."""
+    count = activation.shape[0] if np.prod(activation.shape) * activation.dtype.size > _CACHE_BYTES else 1
+    parts = tf.split(activation, count)
+    reduced = [_reductions(part) for part in parts]
+    joined = {name: tf.concat([one[name] for one in reduced], axis=0) for name in reduced[0]}
+    absolute = tf.cond(
+        tf.reduce_all(joined["min"] >= 0),
+        lambda: joined["sum"],
+        lambda: tf.concat([tf.reduce_sum(tf.abs(part), axis=1) for part in parts], axis=0),
+    )
+    return {**joined, "absolute": absolute}
+
+
+def _reductions(activation: Tensor) -> dict[str, Tensor]:
+    """All but `absolute`, one after the other: left to themselves they take turns with those of other pictures."""
+    passes: dict[str, Callable[[], Tensor]] = {
+        # x/x is 1, and 0 for 0: one kernel where a comparison and its cast to a number are two.
+        "zeros": lambda: activation.shape[1] - tf.reduce_sum(tf.math.divide_no_nan(activation, activation), axis=1),
+        "sum": lambda: tf.reduce_sum(activation, axis=1),
+        "norm": lambda: tf.math.reduce_euclidean_norm(activation, axis=1),
+        "min": lambda: tf.reduce_min(activation, axis=1),
+        "max": lambda: tf.reduce_max(activation, axis=1),
     }
+    reduced: dict[str, Tensor] = {}
+    for name, compute in passes.items():
+        with tf.control_dependencies(list(reduced.values())):
+            reduced[name] = compute()
+    return reduced
 
 
 def device() -> str:

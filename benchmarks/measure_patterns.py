@@ -1,13 +1,31 @@
-"""What filter patterns are measured against: bare passes over the truncated network, and the chapter's loop."""
+"""Filter patterns against bare passes over the truncated network, and against the chapter's loop."""
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
+from models import random_model
+from timing import Row, interleaved, ratio
+
+from pytest_cnnaudit import Engine
+
 LAYER, SIDE = "block3_sepconv1", 200
 BATCHES = (1, 2, 4, 8, 16)
+
+
+def measure_patterns(options: argparse.Namespace) -> list[Row]:
+    """Xception: filter patterns against bare passes over the truncated network and against the chapter's loop."""
+    seconds = interleaved(rivals(options.filters, options.steps), options.patterns_rounds, options.clock)
+    what = f"{options.filters} patterns of {LAYER}"
+    loop_limit = 1.4 if keras.backend.backend() == "tensorflow" else 1.0
+    return [
+        ratio(f"{what} / bare passes", seconds["ours"], seconds["passes"], "at most", 1.15),
+        ratio(f"chapter's loop / {what}", seconds["loop"], seconds["ours, new"], "at least", loop_limit),
+    ]
 
 
 def rivals(filters: int, steps: int) -> dict[str, Callable[[], Any]]:
@@ -15,12 +33,7 @@ def rivals(filters: int, steps: int) -> dict[str, Callable[[], Any]]:
 
     The last two start from a model and compile what they need, as somebody who wants the pictures does.
     """
-    import keras
-
-    from pytest_cnnaudit import Engine
-
-    keras.utils.set_random_seed(0)
-    model = keras.applications.Xception(weights=None, include_top=False)
+    model = random_model("Xception", include_top=False)
     trunk = keras.Model(model.input, model.get_layer(LAYER).output)
     engine = Engine(model)
 
@@ -68,7 +81,6 @@ def compiled_gradient(trunk: Any) -> Callable[[Any], Any]:
 
     The value as well: without it the compilers leave out the last layer's forward pass.
     """
-    import keras
 
     def loss(pictures: Any) -> Any:
         return keras.ops.sum(keras.ops.mean(trunk(pictures, training=False)[:, 2:-2, 2:-2, 0], axis=(1, 2)))
@@ -100,7 +112,6 @@ def compiled_gradient(trunk: Any) -> Callable[[Any], Any]:
 
 def chapters_loop(trunk: Any, filters: int, steps: int) -> Callable[[], Any]:
     """One filter at a time, step by step, as the chapter does it on each backend."""
-    import keras
     import numpy as np
 
     generator = np.random.default_rng(0)
@@ -118,7 +129,6 @@ def chapters_loop(trunk: Any, filters: int, steps: int) -> Callable[[], Any]:
 
 def chapters_step(trunk: Any) -> Callable[[Any, int], Any]:
     """`image += 10 · normalised gradient`; the index is a Python int: TensorFlow traces each filter anew."""
-    import keras
 
     def loss(image: Any, index: Any) -> Any:
         return keras.ops.mean(trunk(image, training=False)[:, 2:-2, 2:-2, index])
