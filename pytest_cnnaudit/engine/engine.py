@@ -352,7 +352,7 @@ class Engine:
         activation = None if squashing is None else squashings[squashing][0]
         width = int(np.prod(output.shape[1:]))
         self._check_head(width, activation)
-        return _Structure(layers[0], tracing.default_layer(calls), width, squashing, activation)
+        return _Structure(layers[0], tracing.default_layer(calls, output), width, squashing, activation)
 
     def _is_made_by(self, squashing: int, shape: tuple[int, ...]) -> bool:
         """Whether the output has the values of this softmax or sigmoid, on a random picture."""

@@ -185,11 +185,12 @@ _GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _REDUCTIONS = ("AveragePooling2D", "MaxPooling2D", "Mean", "Max", "Sum")
 
 
-def default_layer(calls: Sequence[Call]) -> int | None:
+def default_layer(calls: Sequence[Call], output: Tensor) -> int | None:
     """Position of the call that feeds the last global pooling, else the first flatten, else the last grid.
 
     A flatten of a grid that comes after the last global pooling wins: that pooling was inside a block, such as
-    squeeze-and-excitation. A pooling or reduction to a single cell is a global pooling by another name.
+    squeeze-and-excitation. So were all of them where the `output` is a grid itself. A pooling or reduction to a
+    single cell is a global pooling by another name.
     """
     producers: dict[int, int] = {}
     pooled = flattened = last = None
@@ -207,6 +208,8 @@ def default_layer(calls: Sequence[Call]) -> int | None:
         producers.setdefault(id(call.output), position)
         if len(call.output.shape) == 4 and (last is None or _cells(call.output) > 1):
             last = position
+    if _cells(output) > 1:
+        return producers.get(id(output), last)
     return max((found for found in (pooled, flattened) if found is not None), default=last)
 
 
