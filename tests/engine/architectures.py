@@ -7,9 +7,11 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import networks
@@ -104,29 +106,31 @@ REFUSED = {("NASNetMobile", "torch"): "not available with the torch backend"}
 """What Keras itself doesn't build, and its words."""
 
 
-def shape(name):
+def shape(name: str) -> tuple[int, int, int]:
     side = ARCHITECTURES[name].side
     return (side, side, 3)
 
 
-def images_for(name):
+def images_for(name: str) -> np.ndarray:
     side, (low, high) = ARCHITECTURES[name].side, ARCHITECTURES[name].pixels
     return networks.pictures(2, side, side, low=low, high=high)
 
 
-def classifier(name):
+def classifier(name: str) -> keras.Model:
     """With random weights, and with the layers' names that a fresh process gives."""
     keras.utils.clear_session()
     model = getattr(keras.applications, name)(weights=None, input_shape=shape(name), classes=CLASSES)
     return networks.assign_weights(model)
 
 
-def output_of(model, name):
+def output_of(model: keras.Model, name: str) -> keras.KerasTensor:
     """The symbolic output of a layer or, in ConvNeXt, of an operation that is none."""
     return next(operation.output for operation in model.operations if operation.name == name)
 
 
-def transcribed(model, layer, images, target=TARGET):
+def transcribed(
+    model: keras.Model, layer: str, images: np.ndarray, target: int = TARGET
+) -> tuple[np.ndarray, np.ndarray]:
     """Grad-CAM before its ReLU (Selvaraju 2017), in the framework's own words, and the logits.
 
     The model is taken apart where its graph allows it, as textbooks do: trunk = picture → layer, head = layer →
@@ -137,7 +141,7 @@ def transcribed(model, layer, images, target=TARGET):
     activations = ops.convert_to_numpy(trunk(images, training=False))
     weights = [ops.convert_to_tensor(array) for array in last.get_weights()]
 
-    def logits(tensor):
+    def logits(tensor: Any) -> Any:
         features = head(tensor, training=False)
         return ops.matmul(features, weights[0]) + weights[1] if weights else features
 
@@ -146,10 +150,10 @@ def transcribed(model, layer, images, target=TARGET):
     return (importance * activations).sum(axis=-1), ops.convert_to_numpy(logits(ops.convert_to_tensor(activations)))
 
 
-def grid(model, layer, side):
+def grid(model: keras.Model, layer: str, side: int) -> list[int]:
     """The layer's output shape for another side of the input, from the graph alone."""
 
-    def described(operation):
+    def described(operation: keras.Operation) -> Callable[..., keras.KerasTensor]:
         # By hand, since compute_output_shape refuses any input but the one that a model was made for.
         graph = operation._functional if isinstance(operation, keras.Sequential) else operation
         if isinstance(graph, keras.Function):
@@ -157,10 +161,10 @@ def grid(model, layer, side):
         return operation.compute_output_spec
 
     trunk = keras.Function(model.input, output_of(model, layer))
-    return tuple(described(trunk)(keras.KerasTensor((None, side, side, 3))).shape[1:])
+    return list(described(trunk)(keras.KerasTensor((None, side, side, 3))).shape[1:])
 
 
-def difference(actual, expected):
+def difference(actual: np.ndarray, expected: np.ndarray) -> float:
     """Largest difference as a share of the largest magnitude, of the picture for which it is largest."""
     axes = tuple(range(1, expected.ndim))
     peaks = np.abs(expected).max(axis=axes)
@@ -175,16 +179,16 @@ class Result:
     layer: str
     type: str
     side: int
-    grid: tuple[int, ...]
-    grid_of_a_smaller_input: tuple[int, ...]
+    grid: list[int]
+    grid_of_a_smaller_input: list[int]
     map_difference: float
     logits_difference: float
-    changed: tuple[str, ...]
+    changed: list[str]
     versions: dict[str, str]
     machine: str
 
 
-def explained(name):
+def explained(name: str) -> Result:
     """The architecture's `Result` on the backend of this process."""
     model, images = classifier(name), images_for(name)
     before = untouched.snapshot(model)
@@ -199,7 +203,7 @@ def explained(name):
         layer=layer.path,
         type=layer.type,
         side=shape(name)[0],
-        grid=tuple(layer.output_shape[1:]),
+        grid=list(layer.output_shape[1:]),
         grid_of_a_smaller_input=grid(model, ARCHITECTURES[name].explained, shape(name)[0] - 1),
         map_difference=difference(heatmaps.signed, maps),
         logits_difference=difference(heatmaps.logits, logits),

@@ -1,6 +1,7 @@
 """Whether a model is as it was."""
 
 import hashlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,12 +9,12 @@ from keras import ops
 from keras.src import backend as keras_backend
 
 
-def operations_of(model):
+def operations_of(model: keras.Model) -> list[keras.Operation]:
     inside = [model, *model._flatten_layers(include_self=False)]
     return inside + [operation for operation in getattr(model, "operations", []) if operation not in inside]
 
 
-def snapshot(model):
+def snapshot(model: keras.Model) -> dict[str, Any]:
     """All that an engine could leave behind in a model or in Keras."""
     operations = operations_of(model)
     return {
@@ -36,15 +37,15 @@ def snapshot(model):
     }
 
 
-def digest(variable):
+def digest(variable: keras.Variable) -> str:
     """Of a variable's values: a large model's own would be held twice."""
     return hashlib.sha256(np.ascontiguousarray(ops.convert_to_numpy(variable))).hexdigest()
 
 
-def optimizer_variables(model):
+def optimizer_variables(model: keras.Model) -> list[keras.Variable]:
     return model.optimizer.variables if getattr(model, "optimizer", None) is not None else []
 
 
-def differences(before, after):
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What of a snapshot is another in a later one."""
-    return tuple(key for key in before if after[key] != before[key])
+    return [key for key in before if after[key] != before[key]]
