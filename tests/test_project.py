@@ -89,6 +89,13 @@ def test_the_demo_and_the_suite_it_runs_exist():
     assert (ROOT / "examples/release_gate/test_release_gate.py").is_file()
 
 
+def test_the_sweep_over_the_architectures_is_run_on_demand_and_exists():
+    assert "architectures" not in tox()["tox"]["env_list"]
+    command = tox()["testenv:architectures"]["commands"].split()
+    assert command[0] == "pytest"
+    assert (ROOT / command[1]).is_file()
+
+
 def test_readme_names_every_option_and_no_page_names_an_unknown_one():
     named = {path: set(re.findall(r"--cnnaudit(?:-[a-z]+)+", text)) for path, text in PAGES.items()}
     assert named[ROOT / "README.md"] == FLAGS

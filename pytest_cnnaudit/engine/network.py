@@ -91,7 +91,7 @@ class Network:
         activation = None if squashing is None else squashings[squashing][0]
         width = int(np.prod(output.shape[1:]))
         self._check_head(width, activation)
-        default = tracing.default_layer(calls, output if self._output else None)
+        default = tracing.default_layer(calls, output, is_one_of_several=self._output is not None)
         return Structure(layers[0], default, width, squashing, activation, expectation(calls))
 
     def layer(self, name: str) -> Layer:

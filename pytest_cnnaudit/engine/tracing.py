@@ -312,17 +312,18 @@ _GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _REDUCTIONS = ("AveragePooling2D", "MaxPooling2D", "Mean", "Max", "Sum")
 
 
-def default_layer(calls: Sequence[Call], output: Tensor | None = None) -> int | None:
+def default_layer(calls: Sequence[Call], output: Tensor, *, is_one_of_several: bool = False) -> int | None:
     """Position of the call that feeds the last global pooling, else the first flatten, else the last grid.
 
     A flatten of a grid that comes after the last global pooling wins: that pooling was inside a block, such as
-    squeeze-and-excitation. A pooling or reduction to a single cell is a global pooling by another name. With
-    `output`, one of several, only what it is computed from counts.
+    squeeze-and-excitation. So were all of them where the `output` is a grid itself. A pooling or reduction to a
+    single cell is a global pooling by another name. Of several outputs, only what this one is computed from
+    counts.
     """
     producers: dict[int, int] = {}
     pooled = flattened = last = None
     in_attention = _in_attention(calls)
-    used = range(len(calls)) if output is None else _ancestors(calls, output)
+    used = _ancestors(calls, output) if is_one_of_several else range(len(calls))
     for position in used:
         call = calls[position]
         kind = type(call.operation).__name__
@@ -339,6 +340,8 @@ def default_layer(calls: Sequence[Call], output: Tensor | None = None) -> int | 
         is_grid = len(call.output.shape) == 4 and position not in in_attention
         if is_grid and (last is None or _cells(call.output) > 1):
             last = position
+    if _cells(output) > 1:
+        return producers.get(id(output), last)
     return max((found for found in (pooled, flattened) if found is not None), default=last)
 
 

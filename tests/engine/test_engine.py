@@ -4,8 +4,8 @@ import keras
 import networks
 import numpy as np
 import pytest
-from keras import layers, ops
-from keras.src import backend as keras_backend
+from keras import layers
+from untouched import operations_of, snapshot
 
 from pytest_cnnaudit import Engine, ModelError
 
@@ -20,38 +20,6 @@ def everything(engine, images):
 
 
 # The model comes out untouched
-
-
-def operations_of(model):
-    inside = [model, *model._flatten_layers(include_self=False)]
-    return inside + [operation for operation in getattr(model, "operations", []) if operation not in inside]
-
-
-def snapshot(model):
-    """All that an engine could leave behind in a model or in Keras."""
-    operations = operations_of(model)
-    return {
-        "weights": [np.asarray(ops.convert_to_numpy(variable)).tobytes() for variable in model.variables],
-        "trainable": [(layer.name, layer.trainable) for layer in operations if hasattr(layer, "trainable")],
-        "trainable variables": [variable.trainable for variable in model.variables],
-        "nodes": [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in operations],
-        "attributes": [sorted(one.__dict__) for one in operations],
-        "losses": len(model.losses),
-        "optimizer": [np.asarray(ops.convert_to_numpy(v)).tobytes() for v in optimizer_variables(model)],
-        "policies": [layer.dtype_policy.name for layer in operations if hasattr(layer, "dtype_policy")],
-        "training mode": [getattr(layer, "training", None) for layer in operations],
-        "policy": keras.config.dtype_policy().name,
-        "softmax": keras_backend.nn.softmax,
-        "sigmoid": keras_backend.nn.sigmoid,
-        "gradients": [v.value.grad is None for v in model.variables] if keras.backend.backend() == "torch" else [],
-        "requires gradients": (
-            [v.value.requires_grad for v in model.variables] if keras.backend.backend() == "torch" else []
-        ),
-    }
-
-
-def optimizer_variables(model):
-    return model.optimizer.variables if getattr(model, "optimizer", None) is not None else []
 
 
 @pytest.mark.parametrize("name", networks.BUILDERS)

@@ -106,6 +106,23 @@ def test_last_global_pooling_wins_over_one_inside_a_block():
     assert engine.default_layer == "scaled"
 
 
+def test_poolings_inside_blocks_of_a_backbone_whose_output_is_not_pooled():
+    """EfficientNet without its top: every global pooling is one of a squeeze-and-excitation."""
+    whole = networks.squeeze_and_excite()
+    backbone = keras.Model(whole.input, layers.ReLU(name="relu")(whole.get_layer("scaled").output))
+    assert Engine(backbone).default_layer == "relu"
+
+
+def test_a_grid_that_is_another_output_is_not_explained():
+    picture = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, name="conv1")(picture)
+    logits = layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D(name="gap")(x))
+    decoded = layers.Conv2D(1, 3, name="decoded")(layers.Conv2D(4, 3, name="conv2")(x))
+    model = keras.Model(picture, {"logits": logits, "decoded": decoded})
+    assert Engine(model, output="logits").default_layer == "conv1"
+    assert Engine(model, output="decoded").default_layer == "decoded"
+
+
 def test_pooled_grid_kept_as_one_cell_is_no_map():
     """MobileNetV3 ends in pooling with keepdims, a 1 × 1 convolution and a flatten."""
     picture = keras.Input((8, 8, 3))
