@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def computed(tmp_path_factory):
         reason = f"agreement needs all three backends; {', '.join(MISSING)} not installed (tox -e agreement)"
         (pytest.fail if REQUIRED else pytest.skip)(reason)
     folder = tmp_path_factory.mktemp("agreement")
-    return {backend: _run(backend, folder / f"{backend}.npz") for backend in BACKENDS}
+    with ThreadPoolExecutor() as pool:
+        arrays = pool.map(lambda backend: _run(backend, folder / f"{backend}.npz"), BACKENDS)
+        return dict(zip(BACKENDS, arrays, strict=True))
 
 
 def _run(backend, results):
