@@ -138,7 +138,7 @@ def transcribed(
     """
     cut, last = output_of(model, layer), model.layers[-1]
     trunk, head = keras.Model(model.input, cut), keras.Model(cut, last.input)
-    activations = ops.convert_to_numpy(trunk(images, training=False))
+    activations = trunk.predict(images, verbose=0)
     weights = [ops.convert_to_tensor(array) for array in last.get_weights()]
 
     def logits(tensor: Any) -> Any:
