@@ -12,15 +12,17 @@ import numpy as np
 from models import compiled_forward, random_model
 from timing import Row, interleaved, ratio
 
-from pytest_cnnaudit import Engine
+from pytest_cnnaudit import Engine, Preprocessing
 
 BATCH = 8
+AS_IT_IS = Preprocessing(scale=lambda pixels: pixels)
+"""Nothing is scaled, and that is meant: the weights are random."""
 
 
 def measure_statistics(options: argparse.Namespace) -> list[Row]:
     """MobileNetV2: statistics of all ReLU outputs against a forward pass over the same pictures."""
     model = random_model("MobileNetV2")
-    engine, forward = Engine(model, batch_size=BATCH), compiled_forward(model)
+    engine, forward = Engine(model, preprocessing=AS_IT_IS, batch_size=BATCH), compiled_forward(model)
     layers = relu_layers(engine)
 
     def passes() -> None:
@@ -39,7 +41,7 @@ def measure_statistics(options: argparse.Namespace) -> list[Row]:
 
 def measure_peak(options: argparse.Namespace) -> list[Row]:
     """Peak memory of this process after statistics over `--count` pictures, in MiB."""
-    engine = Engine(random_model("MobileNetV2"), batch_size=BATCH)
+    engine = Engine(random_model("MobileNetV2"), preprocessing=AS_IT_IS, batch_size=BATCH)
     engine.activation_stats(stream(options.count), relu_layers(engine))
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return [{"mebibytes": kibibytes / (1024 if sys.platform != "darwin" else 1024**2)}]

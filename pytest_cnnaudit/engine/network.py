@@ -409,7 +409,7 @@ def finite(array: Array, what: str, name: Callable[[int], str]) -> Array:
     if bad.any():
         raise NonFiniteError(
             f"The {what} of {name(int(np.argmax(bad)))} hold NaN or infinity: look for them in "
-            "the weights, or for an overflow in half precision"
+            "the weights or in a method of your own, or for an overflow in half precision"
         )
     return array
 
