@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
 
@@ -19,25 +20,39 @@ _CACHE_BYTES = 2**22
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
     """See `Backend.compiled`."""
+    traced = _traced(program)
+
+    def call(*arrays: Array) -> Any:
+        tensors = [tf.constant(array) for array in arrays]
+        return _to_numpy(traced(tensors)(*tensors))
+
+    return call
+
+
+def _traced(program: Callable[..., Any]) -> Callable[[Sequence[Tensor]], Any]:
+    """Gives the program as a graph for tensors of these shapes, traced at the first call."""
 
     def stateless(*tensors: Tensor) -> Any:
         with keras.StatelessScope():
             return program(*tensors)
 
     graph = tf.function(stateless, autograph=False)
-    concrete: list[Callable[..., Any]] = []
+    concrete: list[Any] = []
 
-    def call(*arrays: Array) -> Any:
-        tensors = [tf.constant(array) for array in arrays]
+    def trace(tensors: Sequence[Tensor]) -> Any:
         if not concrete:
             # Taken out of the tf.function: it would warn of retracing when many layers are asked for.
             concrete.append(graph.get_concrete_function(*tensors))
-        return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), concrete[0](*tensors))
+        return concrete[0]
 
-    return call
+    return trace
 
 
-def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+def _to_numpy(tensors: Any) -> Any:
+    return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), tensors)
+
+
+def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:  # noqa: ARG001 - see `compiled`
     """See `Backend.looped`: one graph with a loop in it."""
 
     def program(count: Tensor, *tensors: Tensor) -> Any:
@@ -52,7 +67,31 @@ def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: 
         )
         return finish(count, state, *others)
 
-    return compiled(program, model)
+    return _frozen(program)
+
+
+def _frozen(program: Callable[..., Any]) -> Callable[..., Any]:
+    """As `compiled`, with the variables' values as constants, anew where one has changed.
+
+    TensorFlow then folds normalisations into the convolutions before them: worth it where a call runs the graph
+    many times.
+    """
+
+    traced = _traced(program)
+    frozen: Callable[..., Any] | None = None
+    values: list[Array] = []
+
+    def call(*arrays: Array) -> Any:
+        nonlocal frozen, values
+        tensors = [tf.constant(array) for array in arrays]
+        concrete = traced(tensors)
+        current = [variable.numpy() for variable in concrete.variables]
+        if frozen is None or not all(map(np.array_equal, current, values)):
+            frozen, values = convert_variables_to_constants_v2(concrete), current
+        outputs = keras.tree.flatten(frozen(*tensors))
+        return _to_numpy(keras.tree.pack_sequence_as(concrete.structured_outputs, outputs))
+
+    return call
 
 
 def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`
