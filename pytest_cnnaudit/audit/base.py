@@ -160,7 +160,7 @@ class Base:
 
     def filter_patterns(self, layer: str, filters: int | Sequence[int] | None = None, **options: Any) -> FilterPatterns:
         """See `Engine.filter_patterns`, whose options these are."""
-        return self.engine.filter_patterns(layer, filters, **options)
+        return self.engine.filter_patterns(layer, filters, **{"seed": self._settings.seed, **options})
 
     @property
     def _results(self) -> Results:

@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeAlias, get_args, overload
@@ -264,6 +265,13 @@ class Engine:
         if not methods or not names:
             raise ValueError("An empty list was given as " + ("layer" if methods else "method"))
         wanted = [(self.explained_layer(one.function, name), one) for name in names for one in methods]
+        pairs = [(path, one.name) for path, one in wanted]
+        twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+        if twice is not None:
+            raise ValueError(
+                f"The method {twice[1]!r} at {twice[0]!r} is asked for twice: leave one out, or call heatmaps for each "
+                "where two methods have the same name"
+            )
         target = _as_targets(target)
         collected = [_Collected(path, one) for path, one in wanted]
         total = 0
@@ -273,8 +281,6 @@ class Engine:
             total += batch.count
         _check_all_used(target, total)
         maps = {(one.path, one.method.name): one.heatmaps() for one in collected}
-        if len(maps) < len(wanted):
-            raise ValueError("A layer or method was given twice, or two methods have the same name")
         by_layer, by_method = isinstance(layer, (list, tuple)), isinstance(method, (list, tuple))
         if by_layer and by_method:
             return maps
@@ -477,7 +483,8 @@ class _Collected:
         if maps.shape != grid:
             raise ValueError(f"The method {self.method.name!r} gave maps of shape {maps.shape}; expected {grid}")
         finite(maps, "heatmap", batch.name)
-        self._rows.append((maps, probe.classes, probe.class_scores, probe.logits, batch))
+        regions = [() if case is None else case.regions for case in batch.cases]
+        self._rows.append((maps, probe.classes, probe.class_scores, probe.logits, batch.geometries, regions))
 
     def _compute(self, probe: Probe) -> npt.NDArray[Any]:
         if self.method.kind == "picture":
@@ -489,8 +496,7 @@ class _Collected:
 
     def heatmaps(self) -> Heatmaps:
         """All of them."""
-        maps, classes, scores, logits, found = zip(*self._rows, strict=True)
-        cases = [case for batch in found for case in batch.cases]
+        maps, classes, scores, logits, geometries, regions = zip(*self._rows, strict=True)
         return Heatmaps(
             signed=np.concatenate(maps),
             targets=np.concatenate(classes),
@@ -498,8 +504,8 @@ class _Collected:
             layer=self.path,
             method=self.method.name,
             logits=np.concatenate(logits),
-            geometries=tuple(geometry for batch in found for geometry in batch.geometries),
-            regions=tuple(() if case is None else case.regions for case in cases),
+            geometries=tuple(itertools.chain.from_iterable(geometries)),
+            regions=tuple(itertools.chain.from_iterable(regions)),
         )
 
 

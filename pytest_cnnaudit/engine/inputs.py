@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.loading import ModelError
+from pytest_cnnaudit.engine.tracing import operations_of
 
 Array: TypeAlias = npt.NDArray[Any]
 OtherInput: TypeAlias = npt.ArrayLike | Callable[[Case], npt.ArrayLike]
@@ -91,6 +92,22 @@ def model_inputs(model: keras.Model, picture: str | None = None) -> Inputs:
             f"The model {model.name!r} takes several pictures: {described}; name the one to explain with picture="
         )
     return Inputs(found, pictures[0], call)
+
+
+def check_data_format(model: keras.Model) -> None:
+    """`ModelError` for convolutions and poolings of another data format than Keras is set to.
+
+    A model file does not hold the setting, and which axis the channels are in is read by it everywhere.
+    """
+    setting = keras.config.image_data_format()
+    for operation in operations_of(model):
+        kinds = {base.__name__ for base in type(operation).__mro__}
+        given = getattr(operation, "data_format", None)
+        if any("Conv2D" in kind or "Pooling2D" in kind for kind in kinds) and given not in (None, setting):
+            raise ModelError(
+                f"The layer {operation.name!r} of the model {model.name!r} is {given}, but Keras is set to {setting}: "
+                f"call keras.config.set_image_data_format({given!r}) before the engine is made, as in conftest.py"
+            )
 
 
 def _has_symbolic_input(model: keras.Model) -> bool:
@@ -218,4 +235,7 @@ def checked_input(one: ModelInput, value: Any, whose: str = "") -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{what} holds NaN or infinity")
     wanted = one.dtype or ("float32" if array.dtype.kind == "f" else str(array.dtype))
-    return array.astype("float32" if wanted in {"float16", "bfloat16"} else wanted)
+    cast = array.astype("float32" if wanted in {"float16", "bfloat16"} else wanted)
+    if cast.dtype.kind in "iub" and not np.array_equal(cast, array):
+        raise ValueError(f"{what} is {array.tolist()}, which {wanted}, what the model takes, can't hold")
+    return cast

@@ -140,7 +140,7 @@ def saliency(probe: Probe) -> Floats:
 
 
 def gradient_x_input(probe: Probe) -> Floats:
-    """Σ over the colours of X ∂y/∂X (Shrikumar 2017, arXiv:1605.01713)."""
+    """Σ over the colours of X ∂y/∂X (Shrikumar 2016, arXiv:1605.01713)."""
     return np.asarray((probe.pictures * probe.gradients()).sum(axis=-1))
 
 
@@ -153,11 +153,16 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Float
     if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 < noise < np.inf:
         raise ValueError(f"noise is {noise!r}; a positive number is expected")
 
-    def copies(picture: Floats) -> Floats:
-        generator = probe.generator()
-        drawn = generator.standard_normal((samples, *picture.shape), np.float32)
-        drawn[-1] = 0
-        return np.asarray(picture + np.float32(noise) * np.ptp(picture) * drawn, np.float32)
+    def copies(picture: Floats) -> Callable[[slice], Floats]:
+        generator, deviation = probe.generator(), np.float32(noise) * np.ptp(picture)
+
+        def drawn(part: slice) -> Floats:
+            values = generator.standard_normal((part.stop - part.start, *picture.shape), np.float32)
+            if part.stop == samples:
+                values[-1] = 0
+            return np.asarray(picture + deviation * values, np.float32)
+
+        return drawn
 
     return np.asarray(np.abs(probe.summed_gradients(copies, np.full(samples, 1 / samples))).max(axis=-1))
 
@@ -172,8 +177,9 @@ def integrated_gradients(probe: Probe, *, steps: int = 50) -> Floats:
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     black = probe.black
 
-    def path(picture: Floats) -> Floats:
-        return np.asarray(black + ((nodes + 1) / 2)[:, None, None, None] * (picture - black), np.float32)
+    def path(picture: Floats) -> Callable[[slice], Floats]:
+        shares = ((nodes + 1) / 2).astype(np.float32)[:, None, None, None]
+        return lambda part: np.asarray(black + shares[part] * (picture - black))
 
     return np.asarray(((probe.pictures - black) * probe.summed_gradients(path, weights / 2)).sum(axis=-1))
 

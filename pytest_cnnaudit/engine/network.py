@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.engine import backends, outputs, tracing
 from pytest_cnnaudit.engine.backends import Tensor
-from pytest_cnnaudit.engine.inputs import model_inputs
+from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
 from pytest_cnnaudit.engine.loading import ModelError
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation, expectation
@@ -27,6 +28,7 @@ Arrays: TypeAlias = tuple[Array, ...]
 """What the model is called with: the picture first, then its other inputs, in the model's order."""
 _SAME = 1e-3
 """Probabilities that differ by less are the same: half precision has three digits."""
+_MOST_COMPILED = 64
 _HEAD_BYTES = 64 * 2**20
 """What the head may make of a chunk of ablated activations."""
 
@@ -62,12 +64,13 @@ class Network:
         probe_size: tuple[int, int],
     ) -> None:
         self.model = model
+        check_data_format(model)
         self.inputs = model_inputs(model, picture)
         self._output = output
         self._given_activation = activation
         self._probe_size = probe_size
         self.backend = backends.current()
-        self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._compiled: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
         self._is_linear = False
         self._depends: set[str] = set()
 
@@ -77,13 +80,15 @@ class Network:
         found: list[tuple[Tensor, list[outputs.Squashing]]] = []
         calls: list[Call] = []
         layers: list[tuple[Layer, ...]] = []
+        pictures: list[Tensor] = []
 
         def run(*tensors: Tensor) -> None:
             calls.extend(tracing.record_calls(self.model, lambda: found.append(self.call(tensors))))
             layers.append(tracing.layers_of(calls))
+            pictures.append(tensors[0])
 
         specs = self._specs()
-        self.backend.abstract(run, self.model, specs)
+        self.abstract(run, specs)
         output, squashings = found[0]
         squashing, certain = outputs.find_squashing(output, squashings)
         if squashing is not None and not certain and not self._is_made_by(squashing, specs):
@@ -92,7 +97,9 @@ class Network:
         width = int(np.prod(output.shape[1:]))
         self._check_head(width, activation)
         default = tracing.default_layer(calls, output, is_one_of_several=self._output is not None)
-        return Structure(layers[0], default, width, squashing, activation, expectation(calls))
+        several = sum(one.is_picture for one in self.inputs.all) > 1
+        expects = expectation(calls, pictures[0] if several else None)
+        return Structure(layers[0], default, width, squashing, activation, expects)
 
     def layer(self, name: str) -> Layer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
@@ -120,7 +127,9 @@ class Network:
     def activations(self, arrays: Arrays, layers: Sequence[Layer]) -> list[Array]:
         """The layers' outputs, channels last."""
         program = partial(self._activations_program, layers)
-        return list(self._function("activations", program, arrays, layers)(*arrays))
+        found = list(self._function("activations", program, arrays, layers)(*arrays))
+        _check_rows(layers, [len(array) for array in found], len(arrays[0]))
+        return found
 
     def explained(self, arrays: Arrays, layers: Sequence[Layer], *, gradients: Array | None, score: str) -> Explained:
         """Logits and activations, and the gradients of a class' score where `gradients` names the classes.
@@ -139,11 +148,12 @@ class Network:
         """`ValueError` where no class' score depends on the layer; looked at once, without computing anything."""
         if layer.path not in self._depends:
             program = partial(self._gradients_program, (layer,), "logit")
-            self.backend.abstract(program, self.model, [((1,), "int32"), *self._specs()])
+            self.abstract(program, [((1,), "int32"), *self._specs()])
             self._depends.add(layer.path)
 
     def input_gradients(self, arrays: Arrays, classes: Array, score: str) -> Array:
         """Gradient of the classes' scores with respect to the picture, `(N, H, W, C)`."""
+        self.check_float_picture()
         program = partial(self._input_gradients_program, score)
         return np.asarray(self._function("input", program, arrays, (), score)(classes, *arrays))
 
@@ -163,6 +173,7 @@ class Network:
         """Of each layer's output the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are."""
         program = partial(self._stats_program, layers)
         reduced, positions = self._function("stats", program, arrays, layers)(*arrays)
+        _check_rows(layers, [one.shape[1] for one in reduced], len(arrays[0]))
         return list(zip(reduced, positions.tolist(), strict=True))
 
     def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
@@ -195,11 +206,40 @@ class Network:
         score: str = "",
     ) -> Callable[..., Any]:
         """The compiled function of this kind for these layers and shapes: made once, kept."""
-        key = (kind, tuple(layer.path for layer in layers), score, tuple(array.shape for array in arrays))
+        shapes = tuple((array.shape, array.dtype.str) for array in arrays)
+        key = (kind, tuple(layer.path for layer in layers), score, shapes)
         if key not in self._compiled:
             _ = self.structure  # a wrong head is found before anything is compiled for it
-            self._compiled[key] = self.backend.compiled(program, self.model)
+            self._compiled[key] = self.one_at_a_time(self.backend.compiled(program, self.model))
+            while len(self._compiled) > _MOST_COMPILED:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
         return self._compiled[key]
+
+    @staticmethod
+    def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, which waits while another thread calls a model: what watches a model is seen by all threads."""
+
+        def call(*arrays: Array) -> Any:
+            with tracing.TRACING:
+                return function(*arrays)
+
+        return call
+
+    def abstract(self, run: Callable[..., Any], specs: Sequence[backends.Spec]) -> None:
+        """See `Backend.abstract`."""
+        with tracing.TRACING:
+            self.backend.abstract(run, self.model, specs)
+
+    def check_float_picture(self) -> None:
+        """`ModelError` where the picture is an input of whole numbers, which has no gradient."""
+        dtype = self.inputs.explained.dtype or "float32"
+        if not keras.backend.is_float_dtype(dtype):
+            raise ModelError(
+                f"The model {self.model.name!r} takes its picture as {dtype}, and there is no gradient with respect to "
+                "whole numbers: choose a method that explains a layer, or occlusion or rise, or give the model an "
+                "input of floats"
+            )
 
     # The model, called
 
@@ -384,7 +424,7 @@ class Network:
 
         generator = np.random.default_rng(0)
         arrays = [generator.uniform(0, 1, shape).astype(dtype) for shape, dtype in specs]
-        return bool(self.backend.compiled(program, self.model)(*arrays) < _SAME)
+        return bool(self.one_at_a_time(self.backend.compiled(program, self.model))(*arrays) < _SAME)
 
     def _check_head(self, outputs: int, activation: Activation | None) -> None:
         if "softmax" in (activation, self._given_activation) and outputs == 1:
@@ -401,6 +441,16 @@ class Explained:
     logits: Array
     activations: Sequence[Array]
     gradients: Sequence[Array]
+
+
+def _check_rows(layers: Sequence[Layer], rows: Sequence[int], pictures: int) -> None:
+    """`ValueError` for a layer that makes several rows of a picture, such as windows: none of them is the picture's."""
+    for layer, count in zip(layers, rows, strict=True):
+        if count != pictures:
+            raise ValueError(
+                f"The layer {layer.path!r} gives {count} rows for a batch of {pictures}, as one that cuts pictures "
+                "into windows: choose a layer before or after, where each picture has a row"
+            )
 
 
 def finite(array: Array, what: str, name: Callable[[int], str]) -> Array:

@@ -43,6 +43,7 @@ _WORTH_MEASURING = 0.1
 """Another chunk size is tried where that costs at most this share of the work it may speed up."""
 _FASTER = 0.97
 """A chunk size that takes more than this share of another's time is not called faster."""
+_MOST_PACES = 16
 _ROUNDING = 1e-5
 """A loss that rises by less, relative to itself, does not rise."""
 
@@ -153,6 +154,9 @@ def filter_patterns(engine: Engine, name: str, filters: int | Sequence[int] | No
     input_range = _range(options.pop("input_range"), engine)
     ascent = _checked(Ascent(layer=layer, shape=shape, input_range=input_range, **options))
     if ascent not in engine._paces:
+        engine._network.check_float_picture()
+        while len(engine._paces) >= _MOST_PACES:
+            del engine._paces[next(iter(engine._paces))]
         engine._paces[ascent] = _probe(engine, ascent)
     pace = engine._paces[ascent]
     wanted = _filters(filters, layer.path, pace.output_shape[-1])
@@ -275,7 +279,7 @@ def _probe(engine: Engine, ascent: Ascent) -> Pace:
 
     where = f"The layer {ascent.layer.path!r} can't be computed for pictures of size {ascent.shape[:2]}"
     try:
-        engine._network.backend.abstract(run, engine.model, [((1, *ascent.shape), "float32")])
+        engine._network.abstract(run, [((1, *ascent.shape), "float32")])
     except Exception as error:
         raise ValueError(
             f"{where}: {_in_short(error)}. The model takes {engine.input_shape[:2]} by itself; say size=(height, width)"
@@ -410,7 +414,8 @@ def _program(engine: Engine, ascent: Ascent, pace: Pace, size: int) -> Callable[
     if size not in pace.programs:
         step = partial(_step, engine, ascent, _loss_scale(pace))
         finish = partial(_finish, engine, ascent)
-        pace.programs[size] = engine._network.backend.looped(step, finish, engine.model, carried=2)
+        looped = engine._network.backend.looped(step, finish, engine.model, carried=2)
+        pace.programs[size] = engine._network.one_at_a_time(looped)
     return pace.programs[size]
 
 

@@ -88,11 +88,11 @@ class Probe:
 
     def activations(self, layer: str) -> Floats:
         """The layer's output, `(N, h, w, K)`."""
-        return np.asarray(self._explained.activations[list(self._layers).index(layer)][: self._batch.count])
+        return _read_only(self._explained.activations[list(self._layers).index(layer)][: self._batch.count])
 
     def activation_gradients(self, layer: str) -> Floats:
         """Gradient of the class' score with respect to the layer's output, `(N, h, w, K)`."""
-        return np.asarray(self._explained.gradients[list(self._layers).index(layer)][: self._batch.count])
+        return _read_only(self._explained.gradients[list(self._layers).index(layer)][: self._batch.count])
 
     def ablated(self, layer: str) -> tuple[Floats, Floats]:
         """The layer's output `(N, h, w, K)`, and the drop of the class' score without each channel, `(N, K)`."""
@@ -107,11 +107,11 @@ class Probe:
 
         `variants(slice(a, b))` gives the a-th to b-th, `(b − a, H, W, C)`; they are computed in chunks.
         """
-        scores = np.empty(count, np.float32)
+        scores, name = np.empty(count, np.float32), self._batch.name(index)
         parts = [slice(start, min(start + self._chunk, count)) for start in range(0, count, self._chunk)]
-        for part in self._counted(parts, f"chunk of image {self._batch.start + index + 1}"):
+        for part in self._counted(parts, f"chunk of image {self._batch.start + index}"):
             arrays, filled = self._arrays(index, variants(part))
-            logits = finite(self._network.logits(arrays)[:filled], "logits", lambda _: f"a variant of image {index}")
+            logits = finite(self._network.logits(arrays)[:filled], "logits", lambda _: f"a variant of {name}")
             scores[part] = self._scores_of(logits)[:, self.classes[index]]
         return scores
 
@@ -119,18 +119,21 @@ class Probe:
         """Gradient of the class' score with respect to each picture, `(N, H, W, C)`."""
         return self._input_gradients(self._batch.arrays, self.classes)[: self._batch.count]
 
-    def summed_gradients(self, variants: Callable[[Floats], Floats], weights: npt.NDArray[np.float64]) -> Floats:
+    def summed_gradients(
+        self, variants: Callable[[Floats], Callable[[slice], Floats]], weights: npt.NDArray[np.float64]
+    ) -> Floats:
         """Weighted sum of the gradients at variants of each picture, `(N, H, W, C)`.
 
-        `variants(picture)` gives as many `(count, H, W, C)` as there are weights; computed in chunks.
+        There are as many variants as weights, computed in chunks: `variants(picture)` gives a function that is
+        asked for `slice(a, b)`, the a-th to b-th `(b − a, H, W, C)`, one after the other.
         """
         sums = []
         for index in self._counted(range(self._batch.count), "picture"):
             copies = variants(self.pictures[index])
-            total = np.zeros(copies.shape[1:])
-            for start in range(0, len(copies), self._chunk):
-                part = slice(start, start + self._chunk)
-                arrays, filled = self._arrays(index, copies[part])
+            total = np.zeros(self.pictures.shape[1:])
+            for start in range(0, len(weights), self._chunk):
+                part = slice(start, min(start + self._chunk, len(weights)))
+                arrays, filled = self._arrays(index, copies(part))
                 found = self._input_gradients(arrays, self.classes[index : index + 1])[:filled]
                 total += np.tensordot(weights[part], found, axes=1)
             sums.append(total)
@@ -171,6 +174,13 @@ class Probe:
         for part in parts:
             yield part
             bar.add(1)
+
+
+def _read_only(array: Floats) -> Floats:
+    """A view that a method can't change under another."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def is_watched() -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
+from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.images import Batch
 from pytest_cnnaudit.engine.tracing import Call
 from pytest_cnnaudit.preprocessing import Preprocessing, PreprocessingWarning
@@ -51,10 +52,13 @@ class Expectation:
     """The layer that tells."""
 
 
-def expectation(calls: Sequence[Call]) -> Expectation:
-    """What a model of one picture input expects, from its calls in their order."""
+def expectation(calls: Sequence[Call], picture: Tensor | None = None) -> Expectation:
+    """What a model expects of its picture, from its calls in their order; `picture` is which of several it is."""
     slope, intercept, path = 1.0, 0.0, ""
-    position = next((index for index, call in enumerate(calls) if _takes_pictures(call)), None)
+    takers = (index for index, call in enumerate(calls) if _takes_pictures(call))
+    if picture is not None:
+        takers = (index for index in takers if any(tensor is picture for tensor in calls[index].inputs))
+    position = next(takers, None)
     while position is not None:
         call = calls[position]
         scaling = _scaling(call.operation)

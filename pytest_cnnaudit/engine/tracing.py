@@ -21,7 +21,7 @@ import keras
 from pytest_cnnaudit.engine.backends import Tensor
 
 # An operation's attributes are shared by all threads, so one trace at a time.
-_TRACING = threading.RLock()
+TRACING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Call:
 @contextmanager
 def replaced_calls(handlers: Mapping[int, tuple[keras.Operation, Callable[..., Any]]]) -> Iterator[None]:
     """Puts another `call` on each operation, keyed by its id, and takes it off again."""
-    with _TRACING:
+    with TRACING:
         before = {key: operation.__dict__.get("call") for key, (operation, _) in handlers.items()}
         try:
             for operation, call in handlers.values():
@@ -122,9 +122,9 @@ def any_input_size(model: keras.Model) -> Iterator[None]:
 
     Only models' own checks are off; a layer that can't take what it gets still says so.
     """
-    models = {id(one): one for one in (model, *_operations(model)) if isinstance(one, (keras.Model, keras.Function))}
+    models = {id(one): one for one in (model, *operations_of(model)) if isinstance(one, (keras.Model, keras.Function))}
     name = "_assert_input_compatibility"
-    with _TRACING:
+    with TRACING:
         before = {key: one.__dict__.get(name) for key, one in models.items()}
         try:
             for one in models.values():
@@ -164,7 +164,7 @@ def record_calls(model: keras.Model, run: Callable[[], Any]) -> list[Call]:
 
         return call
 
-    operations = {id(operation): operation for operation in _operations(model)}
+    operations = {id(operation): operation for operation in operations_of(model)}
     with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
         run()
     return calls
@@ -207,7 +207,7 @@ def remembered(model: keras.Model, layer: Layer) -> Iterator[Before]:
 
         return call
 
-    operations = {id(operation): operation for operation in _operations(model)}
+    operations = {id(operation): operation for operation in operations_of(model)}
     with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
         yield before
 
@@ -241,7 +241,7 @@ def replayed(model: keras.Model, layer: Layer, before: Before, variants: Tensor)
 
         return call
 
-    operations = {id(operation): operation for operation in _operations(model)}
+    operations = {id(operation): operation for operation in operations_of(model)}
     with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
         yield
 
@@ -250,7 +250,7 @@ def _is_graph(operation: keras.Operation) -> bool:
     return isinstance(operation, (keras.Sequential, keras.Function))
 
 
-def _operations(container: keras.Operation) -> Iterator[keras.Operation]:
+def operations_of(container: keras.Operation) -> Iterator[keras.Operation]:
     """All layers and bare operations inside, at any depth, without the container itself."""
     if isinstance(container, keras.Sequential):
         inside: Sequence[keras.Operation] = container.layers
@@ -263,7 +263,7 @@ def _operations(container: keras.Operation) -> Iterator[keras.Operation]:
     for operation in inside:
         if not isinstance(operation, keras.layers.InputLayer):
             yield operation
-            yield from _operations(operation)
+            yield from operations_of(operation)
 
 
 def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
@@ -284,7 +284,8 @@ def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
                 path=path,
                 type=type(call.operation).__name__,
                 output_shape=(None, *shape[1:]),
-                is_spatial=len(shape) == 4 and position not in in_attention,
+                # One picture was recorded: what has more rows cut it into windows.
+                is_spatial=len(shape) == 4 and shape[0] == 1 and position not in in_attention,
                 is_relu_like=_is_relu_like(call.operation),
                 operation=call.operation,
                 occurrence=call.occurrence,
@@ -337,7 +338,7 @@ def default_layer(calls: Sequence[Call], output: Tensor, *, is_one_of_several: b
                 flattened = producer
         # The first to give a tensor is the innermost: a block and its last layer give the same one.
         producers.setdefault(id(call.output), position)
-        is_grid = len(call.output.shape) == 4 and position not in in_attention
+        is_grid = len(call.output.shape) == 4 and call.output.shape[0] == 1 and position not in in_attention
         if is_grid and (last is None or _cells(call.output) > 1):
             last = position
     if _cells(output) > 1:

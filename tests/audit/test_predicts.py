@@ -131,3 +131,16 @@ def test_statistics_of_the_fixture_are_the_engines(audit_of):
     assert audit.activations([coloured("red", red=3)], "colour")["colour"].shape == (1, 4, 4, 3)
     patterns = audit.filter_patterns("colour", [2], steps=1, size=(6, 5))
     assert (patterns.images.shape, patterns.filters.tolist()) == ((1, 6, 5, 3), [2])
+
+
+def test_the_tests_seed_is_obeyed(audit_of):
+    """By what draws random numbers: patterns, and the methods that do."""
+    model, case, drawn = colour_model(), coloured("green", red=3), {}
+    for seed in (0, 7):
+        audit = audit_of(model, seed=seed)
+        patterns = audit.filter_patterns("colour", [0], steps=1, size=(6, 5)).images
+        drawn[seed] = (patterns, audit.heatmaps([case], target="green", method="smoothgrad").signed)
+    expected = audit.engine.filter_patterns("colour", [0], steps=1, size=(6, 5), seed=7).images
+    np.testing.assert_array_equal(drawn[7][0], expected)
+    for one, other in zip(drawn[0], drawn[7], strict=True):
+        assert np.abs(one - other).max() > 1e-3

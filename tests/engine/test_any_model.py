@@ -1,5 +1,7 @@
 """Models as people build them: augmentation, rescaling, frozen trunks, depth, sharing, channels first, every head."""
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import keras
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from pytest_cnnaudit import Engine
+from pytest_cnnaudit import Engine, ModelError
 from pytest_cnnaudit.engine import methods
 from pytest_cnnaudit.engine.methods import METHODS
 
@@ -212,3 +214,111 @@ def test_channels_first_gives_what_channels_last_gives(method, layer):
     finally:
         keras.config.set_image_data_format("channels_last")
     assert distance(found, expected) < 1e-4
+
+
+def test_a_model_of_another_data_format_than_keras_is_set_to():
+    """No file says it, and the axes would be taken for each other."""
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = channels_model()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    with pytest.raises(
+        ModelError, match=r"'conv1' .* is channels_first, but Keras is set to channels_last: call keras"
+    ):
+        Engine(model)
+
+
+class Windows(layers.Layer):
+    """Cuts a picture into four, each a row of the batch, as windowed attention does; `Joined` takes it back."""
+
+    def call(self, x):
+        _, height, width, channels = x.shape
+        x = ops.reshape(x, (-1, 2, height // 2, 2, width // 2, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // 2, width // 2, channels))
+
+    def compute_output_shape(self, shape):
+        return (None, shape[1] // 2, shape[2] // 2, shape[3])
+
+
+class Joined(layers.Layer):
+    """Means of the four windows."""
+
+    def call(self, x):
+        return ops.mean(ops.reshape(x, (-1, 4, *x.shape[1:])), axis=1)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def test_rows_that_are_no_pictures():
+    picture = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 1, activation="relu", name="conv")(picture)
+    x = layers.Conv2D(4, 1, name="inside")(Windows(name="windows")(x))
+    x = layers.GlobalAveragePooling2D()(Joined(name="joined")(x))
+    engine = Engine(networks.assign_weights(keras.Model(picture, layers.Dense(3)(x))))
+    assert {layer.path: layer.is_spatial for layer in engine.layers if "." not in layer.path}["inside"] is False
+    assert engine.default_layer == "joined"
+    for call in (engine.activations, engine.activation_stats):
+        with pytest.raises(ValueError, match="'inside' gives 16 rows for a batch of 4"):
+            call(SCALED, "inside")
+    with pytest.raises(ValueError, match="a heatmap needs a spatial one, such as 'joined'"):
+        engine.heatmaps(SCALED, layer="inside")
+
+
+def whole_numbers():
+    picture = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(picture))
+    return networks.assign_weights(keras.Model(picture, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+
+
+@pytest.mark.parametrize("method", ["saliency", "gradient-x-input", "smoothgrad", "integrated-gradients"])
+def test_whole_numbers_have_no_gradient(method):
+    with pytest.raises(ModelError, match="takes its picture as uint8, and there is no gradient"):
+        Engine(whole_numbers()).heatmaps(np.round(PIXELS), target=0, method=method)
+
+
+def test_whole_numbers_have_no_patterns():
+    with pytest.raises(ModelError, match="takes its picture as uint8"):
+        Engine(whole_numbers()).filter_patterns("conv", size=(8, 8))
+
+
+def test_whole_numbers_have_maps_of_layers():
+    model = whole_numbers()
+    kernel = ops.convert_to_numpy(model.layers[-1].kernel)[:, 0]
+    activations = ops.convert_to_numpy(model.get_layer("conv")(np.round(PIXELS) / np.float32(255)))
+    found = Engine(model).heatmaps(np.round(PIXELS), target=0).signed
+    assert distance(found, activations @ kernel / 36) < 1e-5
+
+
+def test_threads_see_only_their_own_model():
+    """What watches a model is patched for all threads; each must get what it gets alone."""
+    images = networks.pictures(2)
+    names = ["functional", "nested", "regularized"] * 2
+    expected = [Engine(networks.build(name)).heatmaps(images, target=1).signed for name in names]
+    engines = [Engine(networks.build(name)) for name in names]
+
+    def several(engine):
+        return [engine.heatmaps(images, target=1).signed for _ in range(8)]
+
+    with ThreadPoolExecutor(len(engines)) as pool:
+        for found, wanted in zip(pool.map(several, engines), expected, strict=True):
+            for one in found:
+                np.testing.assert_allclose(one, wanted, atol=1e-6)
+
+
+def test_pictures_are_not_kept():
+    """300 pictures of 96 × 96 are 33 MB; what is kept of them is their maps."""
+    picture = keras.Input((96, 96, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 32, strides=32, activation="relu")(picture))
+    engine = Engine(networks.assign_weights(keras.Model(picture, layers.Dense(2)(x))), batch_size=10)
+    engine.heatmaps(networks.pictures(10, 96, 96), target=0)
+    generator = np.random.default_rng(0)
+    stream = (generator.integers(0, 256, (96, 96, 3), np.uint8) for _ in range(300))
+    tracemalloc.start()
+    try:
+        assert len(engine.heatmaps(stream, target=0)) == 300
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16e6

@@ -186,6 +186,26 @@ def test_what_other_inputs_may_not_be(images, other_inputs, words):
         Engine(with_age(), other_inputs=other_inputs).predict(images)
 
 
+@pytest.mark.parametrize(("dtype", "value"), [("int32", 0.7), ("uint8", 300), ("bool", 0.5)])
+def test_a_value_that_the_inputs_dtype_cant_hold(dtype, value):
+    picture, kind = keras.Input((4, 4, 3), name="photo"), keras.Input((), dtype=dtype, name="kind")
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 1)(picture))
+    number = ops.expand_dims(ops.cast(kind, "float32"), -1)
+    engine = Engine(keras.Model([picture, kind], layers.Dense(2)(features * number)), other_inputs={"kind": value})
+    with pytest.raises(ValueError, match=f"input 'kind' is {value}, which {dtype}, what the model takes, can't hold"):
+        engine.predict(IMAGES)
+
+
+def test_the_expected_range_is_the_explained_pictures():
+    """One picture is rescaled, the other is not: each is watched by what happens to it."""
+    left, right = keras.Input((4, 4, 3), name="left"), keras.Input((4, 4, 3), name="right")
+    both = layers.Concatenate()([layers.Rescaling(1 / 255, name="rescaled")(left), right])
+    model = keras.Model([left, right], layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.Conv2D(2, 1)(both))))
+    expected = {side: Engine(model, picture=side)._network.structure.expects for side in ("left", "right")}
+    assert (expected["left"].rescales, expected["left"].values) == (True, "0 to 255")
+    assert not expected["right"].rescales
+
+
 def test_other_inputs_names_are_checked_at_once():
     with pytest.raises(ValueError, match="no input 'agee'; its inputs are 'photo', 'age'"):
         Engine(with_age(), other_inputs={"agee": [0, 0]})

@@ -476,7 +476,7 @@ def test_lists_are_checked():
         engine.heatmaps(images, layer=[])
     with pytest.raises(ValueError, match="empty list was given as method"):
         engine.heatmaps(images, method=[])
-    with pytest.raises(ValueError, match="given twice"):
+    with pytest.raises(ValueError, match="'grad-cam' at 'conv1' is asked for twice"):
         engine.heatmaps(images, layer=["conv1", "conv1"])
 
 
