@@ -79,7 +79,8 @@ class Engine:
         check_model(self.model)
         if activation not in (None, *get_args(Activation)):
             raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
-        if batch_size is not None and (isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1):
+        whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
+        if batch_size is not None and not (whole and batch_size >= 1):
             raise ValueError(f"batch_size is {batch_size!r}; a positive integer is expected")
         self.preprocessing = preprocessing_of(self.model) if preprocessing is None else preprocessing
         self.class_names = None if class_names is None else read_class_names(class_names)
@@ -258,7 +259,7 @@ class Engine:
         A list of layers gives `{path: Heatmaps}`, a list of methods `{name: Heatmaps}`, both together
         `{(path, name): Heatmaps}`, all from one pass of each batch.
         """
-        if score not in {"logit", "probability"}:
+        if score not in ("logit", "probability"):
             raise ValueError(f"score is {score!r}; known: 'logit', 'probability'")
         methods = [find_method(one) for one in (method if isinstance(method, (list, tuple)) else [method])]
         names = list(layer) if isinstance(layer, (list, tuple)) else [layer]

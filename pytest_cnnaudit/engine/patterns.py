@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -225,6 +225,8 @@ def _derived_range(expects: Expectation) -> tuple[float, float]:
 def _filters(filters: Any, path: str, count: int) -> npt.NDArray[np.intp]:
     if filters is None:
         return np.arange(count, dtype=np.intp)
+    if not isinstance(filters, (int, np.integer, Iterable)):
+        raise TypeError(f"filters is {filters!r}; an index or a sequence of indices is expected")
     wanted = [filters] if isinstance(filters, (int, np.integer)) else list(filters)
     if not wanted:
         raise ValueError("No filter is chosen: name at least one by its index, or leave filters out for all")

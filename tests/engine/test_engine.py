@@ -268,7 +268,7 @@ def test_input_that_is_not_a_picture():
         Engine(model).predict(networks.pictures(1, 4, 4))
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5, True])
+@pytest.mark.parametrize("size", [0, -1, 2.5, 2.0, True, "abc", [2]])
 def test_batch_size_must_be_positive(size):
     with pytest.raises(ValueError, match="a positive integer is expected"):
         Engine(networks.build("functional"), batch_size=size)
