@@ -9,7 +9,7 @@ import functools
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -228,8 +228,13 @@ class Base:
         given: Sequence[Region] | None,
         role: str,
         aim: str,
+        views: Callable[[int], Sequence[Mapping[str, Any]]] = lambda _: (),
     ) -> Finding:
-        """Adds what the heatmaps tell of a finding, and the worst cases as evidence."""
+        """Adds what the heatmaps tell of a finding, and the worst cases as evidence.
+
+        `views(index)` are further pictures of a shown case, such as the edited ones: each a mapping with `title`,
+        and any of `picture`, `heatmap` and `predictions` as `exhibits` makes them, and `note`.
+        """
         self._recorder.saw(judged.cases, case_digest)
         if maps is not None:
             finding = replace(finding, method=maps.method, layer=maps.layer)
@@ -257,6 +262,7 @@ class Base:
                     "regions": exhibits.regions(case, given, role, embed=embed),
                     "heatmap": None if maps is None else exhibits.heatmap(maps, index),
                     "predictions": exhibits.predictions(predicted, index),
+                    "views": list(views(index)),
                 }
             )
         return replace(finding, evidence=tuple(shown))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,16 @@ class Score:
     chance: float | None = None
     unscorable: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which share of the cases must pass, and how surely; see `gate.judge`."""
+
+    mostly: float = 1.0
+    confidence: float | None = None
+    min_n: int | None = None
+    by: Literal["label", "group"] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,12 @@ class Judged:
             ),
         )
 
-    def finding(self, mostly: float, confidence: float | None, min_n: int | None, page: str) -> Finding:
+    def finding(self, rule: Rule, page: str) -> Finding:
         """The finding, without what heatmaps add."""
         passed = sum(result.outcome == "passed" for result in self.results)
-        verdict = gate.judge(passed, len(self.results), mostly=mostly, confidence=confidence, min_n=min_n)
+        verdict = gate.judge(
+            passed, len(self.results), mostly=rule.mostly, confidence=rule.confidence, min_n=rule.min_n
+        )
         unscorable = sum(result.outcome == "unscorable" for result in self.results)
         chances = [score.chance for score in self.scores if score.chance is not None]
         chance = float(np.mean(chances)) if chances else None
@@ -101,8 +113,8 @@ class Judged:
             passed=passed,
             unscorable=unscorable,
             mean=mean,
-            mostly=None if self.single else mostly,
-            confidence=confidence,
+            mostly=None if self.single else rule.mostly,
+            confidence=rule.confidence,
             thresholds=self.limits,
             cases=self.results,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from pytest_cnnaudit.audit.judging import (
     MOST_LINES,
     ROUNDING,
     Judged,
+    Rule,
     Score,
     as_limits,
     as_population,
@@ -51,6 +52,7 @@ class Localisation(Base):
         mostly: float = 1.0,
         confidence: float | None = None,
         min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
     ) -> Finding:
         """The share of the heatmap's mass inside the region is at least `at_least`, and clearly above chance.
 
@@ -81,7 +83,7 @@ class Localisation(Base):
                 raise ValueError(f"{where(case, index)}: {problem}")
             scores.append(replace(score, value=None, unscorable=problem) if problem else score)
         judged = Judged("mass_inside", population, scores, limits, isinstance(cases, Case), "mass inside")
-        finding = judged.finding(mostly, confidence, min_n, self._page)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         finding = _with_null(finding, maps, population, given)
         return self._with_cases(finding, judged, maps, given, "inside", aim)
 
@@ -98,6 +100,7 @@ class Localisation(Base):
         mostly: float = 1.0,
         confidence: float | None = None,
         min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
     ) -> Finding:
         """The share of the heatmap's mass in the forbidden region is at most `at_most`.
 
@@ -121,7 +124,7 @@ class Localisation(Base):
         ]
         name = "mass in the forbidden region"
         judged = Judged("avoids", population, scores, limits, isinstance(cases, Case), name)
-        finding = judged.finding(mostly, confidence, min_n, self._page)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         return self._with_cases(finding, judged, maps, given, "forbidden", aim)
 
 

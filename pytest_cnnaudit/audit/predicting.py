@@ -6,11 +6,12 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import Judged, Score, as_population, where
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, where
 from pytest_cnnaudit.cases import Case, check_labels
 from pytest_cnnaudit.record import Finding, Threshold
 
@@ -27,6 +28,7 @@ class Predicting(Base):
         mostly: float = 1.0,
         confidence: float | None = None,
         min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
     ) -> Finding:
         """The label is among the `top` most probable classes; of several labels, one is enough."""
         population = as_population(cases)
@@ -53,5 +55,5 @@ class Predicting(Base):
             isinstance(cases, Case),
             "accuracy",
         )
-        finding = judged.finding(mostly, confidence, min_n, self._page)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         return self._with_cases(finding, judged, None, None, "inside", "label")

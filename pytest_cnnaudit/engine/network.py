@@ -251,14 +251,19 @@ class Network:
             return self._pick(self.model(*positional, **named, training=False)), found
 
     def output_of(self, layer: Layer, pictures: Tensor) -> Tensor:
-        """The layer's output for pictures of any size, channels last; nothing after it is computed.
+        """The layer's output for pictures of any size, channels last; nothing after it is computed."""
+        return channels_last(self._left_early(pictures, partial(tracing.outputs_until, (layer,)))[0])
 
-        Other inputs are zeros, which is of no matter to layers before they come in.
-        """
-        others = [keras.ops.zeros((pictures.shape[0], *shape[1:]), dtype) for shape, dtype in self._specs()[1:]]
+    def input_of(self, layer: Layer, pictures: Tensor) -> Tensor:
+        """What the layer takes for pictures of any size, as it takes it."""
+        return self._left_early(pictures, partial(tracing.input_until, layer))
+
+    def _left_early(self, pictures: Tensor, watch: Callable[[Callable[[], Any]], Any]) -> Any:
+        """The model called by `watch`; other inputs are zeros, of no matter to layers before they come in."""
+        rows = keras.ops.shape(pictures)[0]
+        others = [keras.ops.zeros((rows, *shape[1:]), dtype) for shape, dtype in self._specs()[1:]]
         with tracing.any_input_size(self.model):
-            (output,) = tracing.outputs_until((layer,), lambda: self.call((pictures, *others)))
-        return channels_last(output)
+            return watch(lambda: self.call((pictures, *others)))
 
     def _pick(self, output: Any) -> Any:
         """The chosen one of the model's outputs."""

@@ -1,7 +1,8 @@
 """Filter patterns: pictures that excite one filter of a layer the most, found by gradient ascent.
 
-The ascent of a chunk of filters is one compiled loop over the network up to the layer. Start and random numbers
-come from NumPy, so all backends climb from the same place.
+The ascent of a chunk of filters is one compiled loop over the network up to the layer, and only up to its input
+where the layer is affine: a filter's mean activation then is a product with weights found once, before the loop.
+Start and random numbers come from NumPy, so all backends climb from the same place.
 
 PYTEST_DONT_REWRITE
 """
@@ -13,7 +14,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import keras
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.engine import tracing
 from pytest_cnnaudit.engine.backends import State, Tensor, Watch
+from pytest_cnnaudit.engine.network import channels_last
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation
 from pytest_cnnaudit.engine.tracing import Layer
@@ -36,7 +37,7 @@ Parametrization: TypeAlias = Literal["pixels", "fourier"]
 BORDER = 2
 """Cells left out on each side of the layer's grid: there the padding is what a filter sees."""
 
-_FIRST_CHUNK, _LARGEST_CHUNK = 8, 64
+_FIRST_CHUNK, _LARGEST_CHUNK = 4, 64
 _ACTIVATION_BYTES = 2**30
 """What the activations of a chunk may take, kept as they are for the backward pass."""
 _WORTH_MEASURING = 0.1
@@ -133,16 +134,14 @@ class Ascent:
 
 @dataclass
 class Pace:
-    """What is known of an ascent: its layer's output, the programs by chunk size, and which size was fastest.
+    """What is known of an ascent: the compiled loop, its layer's channels, and which chunk size was fastest.
 
-    `output_shape` `(1, h, w, K)` or `(1, K)` at the ascent's picture size, `bytes` of all activations up to
-    there, of one picture.
+    `bytes` of all activations up to the layer, of one picture.
     """
 
-    output_shape: tuple[int, ...]
-    output_dtype: str
+    climb: Callable[..., Any]
+    channels: int
     bytes: int
-    programs: dict[int, Callable[..., Any]] = field(default_factory=dict)
     fastest: dict[int, int] = field(default_factory=dict)
 
 
@@ -159,7 +158,7 @@ def filter_patterns(engine: Engine, name: str, filters: int | Sequence[int] | No
             del engine._paces[next(iter(engine._paces))]
         engine._paces[ascent] = _probe(engine, ascent)
     pace = engine._paces[ascent]
-    wanted = _filters(filters, layer.path, pace.output_shape[-1])
+    wanted = _filters(filters, layer.path, pace.channels)
     starts = None if init is None else _given(init, len(wanted), ascent)
     images, losses = _ascend(engine, ascent, pace, wanted, starts, seed)
     _check_finite(images, losses, wanted, layer.path)
@@ -290,7 +289,9 @@ def _probe(engine: Engine, ascent: Ascent) -> Pace:
     if len(shape) < 2 or 0 in shape:
         raise ValueError(f"{where}: its output would have the shape {shape}; say a larger size=(height, width)")
     size = sum(4 * math.prod(int(side) for side in call.output.shape) for call in calls)
-    return Pace(shape, keras.backend.standardize_dtype(found[0].dtype), size)
+    network, taken = engine._network, tuple(int(side) for side in calls[-1].inputs[0].shape)
+    climb = _Climb(engine, ascent, taken, _loss_scale(found[0]))
+    return Pace(network.one_at_a_time(network.backend.looped(climb, engine.model)), shape[-1], size)
 
 
 def _in_short(error: Exception) -> str:
@@ -305,11 +306,11 @@ def _mean_activations(activation: Tensor, filters: Tensor) -> Tensor:
     A grid with fewer than 5 cells on a side keeps its middle one or two there.
     """
     ops = keras.ops
-    count, *grid, channels = activation.shape
+    _, *grid, channels = activation.shape
     # A product with what picks the filter, then one with the cells' weights: backwards, a slice and a mean would
     # be several passes over the whole output, of which nearly all is 0.
     picked = ops.one_hot(filters, channels, dtype="float32")[:, :, None]
-    values = ops.matmul(ops.reshape(ops.cast(activation, "float32"), (count, -1, channels)), picked)[:, :, 0]
+    values = ops.matmul(ops.reshape(ops.cast(activation, "float32"), (-1, math.prod(grid), channels)), picked)[:, :, 0]
     return ops.sum(values * ops.convert_to_tensor(_cell_weights(tuple(grid))), axis=1)
 
 
@@ -324,11 +325,11 @@ def _cell_weights(grid: tuple[int, ...]) -> Floats:
     return np.asarray((weights / weights.sum()).reshape(1, -1), np.float32)
 
 
-def _loss_scale(pace: Pace) -> float:
+def _loss_scale(activation: Tensor) -> float:
     """What keeps a gradient in half precision from vanishing: the mean divides it by the number of cells."""
-    if pace.output_dtype != "float16":
+    if keras.backend.standardize_dtype(activation.dtype) != "float16":
         return 1.0
-    return float(2 ** (math.prod(pace.output_shape[1:-1]) - 1).bit_length())
+    return float(2 ** (math.prod(int(side) for side in activation.shape[1:-1]) - 1).bit_length())
 
 
 # The ascent
@@ -343,8 +344,7 @@ def _ascend(
     def run(rows: npt.NDArray[np.intp], steps: int) -> Sequence[Floats]:
         start = _random(filters[rows], ascent, seed) if starts is None else _parameters(starts[rows], ascent)
         losses = np.zeros((len(rows), ascent.steps + 1), np.float32)
-        program = _program(engine, ascent, pace, len(rows))
-        results: Sequence[Floats] = program(np.int32(steps), start, losses, filters[rows].astype(np.int32), shifts)
+        results: Sequence[Floats] = pace.climb(np.int32(steps), start, losses, shifts, filters[rows].astype(np.int32))
         return results
 
     size = _chunk_size(engine, ascent, pace, len(filters), run)
@@ -411,41 +411,60 @@ def _seconds(run: Callable[[], Any]) -> float:
     return min(times)
 
 
-def _program(engine: Engine, ascent: Ascent, pace: Pace, size: int) -> Callable[..., Any]:
-    """The compiled ascent of `size` filters: (steps, start, losses, filters, shifts) → (pictures, losses)."""
-    if size not in pace.programs:
-        step = partial(_step, engine, ascent, _loss_scale(pace))
-        finish = partial(_finish, engine, ascent)
-        looped = engine._network.backend.looped(step, finish, engine.model, carried=2)
-        pace.programs[size] = engine._network.one_at_a_time(looped)
-    return pace.programs[size]
+@dataclass(frozen=True)
+class _Climb:
+    """The loop (steps, start, losses, shifts, filters) → (pictures, losses)."""
 
+    engine: Engine
+    ascent: Ascent
+    input_shape: tuple[int, ...]
+    loss_scale: float
 
-def _step(
-    engine: Engine, ascent: Ascent, scale: float, index: Tensor, state: State, filters: Tensor, shifts: Tensor
-) -> State:
-    """`parameters += step_size · normalised gradient`, and the losses before it."""
-    ops = keras.ops
-    parameters, losses = state
+    def prepare(self, start: Tensor, losses: Tensor, shifts: Tensor, filters: Tensor) -> tuple[State, State]:
+        chosen = self._weights(filters) if tracing.is_affine(self.ascent.layer) else (filters,)
+        return (start, losses), (shifts, *chosen)
 
-    def objective(watch: Watch) -> tuple[Tensor, Tensor]:
-        pictures = _pictures(watch(parameters), ascent)
-        seen = _shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures
-        loss = _mean_activations(engine._network.output_of(ascent.layer, seen), filters)
-        return ops.sum(loss - _penalties(pictures, ascent)) * scale, ops.stop_gradient(loss)
+    def step(self, index: Tensor, state: State, fixed: State) -> State:
+        """`parameters += step_size · normalised gradient`, and the losses before it."""
+        ops, ascent = keras.ops, self.ascent
+        (parameters, losses), (shifts, *chosen) = state, fixed
 
-    loss, _, (gradient,) = engine._network.backend.gradients(objective)
-    gradient = ops.zeros_like(parameters) if gradient is None else ops.cast(gradient, "float32") / scale
-    direction = _normalized(gradient, ascent.normalize)
-    return parameters + ascent.step_size * direction, _recorded(losses, index, loss)
+        def objective(watch: Watch) -> tuple[Tensor, Tensor]:
+            pictures = _pictures(watch(parameters), ascent)
+            seen = _shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures
+            loss = self._loss(seen, chosen)
+            return ops.sum(loss - _penalties(pictures, ascent)) * self.loss_scale, ops.stop_gradient(loss)
 
+        loss, _, (gradient,) = self.engine._network.backend.gradients(objective)
+        gradient = ops.zeros_like(parameters) if gradient is None else ops.cast(gradient, "float32") / self.loss_scale
+        direction = _normalized(gradient, ascent.normalize)
+        return parameters + ascent.step_size * direction, _recorded(losses, index, loss)
 
-def _finish(engine: Engine, ascent: Ascent, count: Tensor, state: State, filters: Tensor, _: Tensor) -> State:
-    """The pictures, and the losses with the last one."""
-    parameters, losses = state
-    pictures = _pictures(parameters, ascent)
-    loss = _mean_activations(engine._network.output_of(ascent.layer, pictures), filters)
-    return pictures, _recorded(losses, count, loss)
+    def finish(self, count: Tensor, state: State, fixed: State) -> State:
+        """The pictures, and the losses with the last one."""
+        (parameters, losses), (_, *chosen) = state, fixed
+        pictures = _pictures(parameters, self.ascent)
+        return pictures, _recorded(losses, count, self._loss(pictures, chosen))
+
+    def _loss(self, pictures: Tensor, chosen: Sequence[Tensor]) -> Tensor:
+        """Mean activation of each picture's filter, `(F,)`; `chosen`: the filters, or an affine layer's `_weights`."""
+        network, layer = self.engine._network, self.ascent.layer
+        if len(chosen) == 1:
+            return _mean_activations(network.output_of(layer, pictures), chosen[0])
+        at_zero, slopes = chosen
+        return at_zero + keras.ops.sum(slopes * network.input_of(layer, pictures), axis=(1, 2, 3)[: slopes.ndim - 1])
+
+    def _weights(self, filters: Tensor) -> State:
+        """Mean activations of an affine layer for an input of zeros, `(F,)`, and their gradients `(F, h, w, K)`."""
+        ops = keras.ops
+
+        def objective(watch: Watch) -> tuple[Tensor, Tensor]:
+            taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:])))
+            means = _mean_activations(channels_last(self.ascent.layer.operation(taken)), filters)
+            return ops.sum(means), means
+
+        at_zero, _, (slopes,) = self.engine._network.backend.gradients(objective)
+        return at_zero, slopes
 
 
 def _recorded(losses: Tensor, at: Tensor, values: Tensor) -> Tensor:

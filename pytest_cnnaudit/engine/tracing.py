@@ -116,6 +116,42 @@ def outputs_until(layers: Sequence[Layer], call: Callable[[], Any]) -> list[Tens
     return [seen[layer.path] for layer in layers]
 
 
+def input_until(layer: Layer, call: Callable[[], Any]) -> Tensor:
+    """What the layer takes first during `call()`, which is left before the layer computes anything."""
+    original, counter = layer.operation.call, iter(range(10**9))
+    taken: list[Tensor] = []
+
+    def enter(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if next(counter) < layer.occurrence:
+            return original(inputs, *args, **kwargs)
+        taken.append(inputs)
+        raise _AllSeen
+
+    with suppress(_AllSeen), replaced_calls({id(layer.operation): (layer.operation, enter)}):
+        call()
+    return taken[0]
+
+
+_AFFINE = (
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+
+
+def is_affine(layer: Layer) -> bool:
+    """Whether the layer is known to add and multiply its input by constants alone, in float32."""
+    operation = layer.operation
+    return (
+        type(operation) in _AFFINE
+        and operation.activation is keras.activations.linear
+        and operation.compute_dtype == "float32"
+        and operation.quantization_mode is None
+    )
+
+
 @contextmanager
 def any_input_size(model: keras.Model) -> Iterator[None]:
     """While the model is called, it and the models in it take inputs of other sizes than they were built with.

@@ -102,6 +102,51 @@ def test_linear_filter_climbs_straight():
     np.testing.assert_allclose(found.losses[0], np.arange(5) * 2.0 / 8 * 5, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv2D(4, 3, name="affine"),
+        layers.Conv2D(4, 3, groups=2, strides=2, padding="same", use_bias=False, name="affine"),
+        layers.Conv2DTranspose(4, 3, strides=2, name="affine"),
+        layers.Dense(4, name="affine"),
+        layers.DepthwiseConv2D(3, name="affine"),
+        layers.SeparableConv2D(4, 3, dilation_rate=2, name="affine"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_an_affine_layer_is_climbed_as_any_other(layer):
+    """What follows it gives the same values, but is computed in every step."""
+    picture = keras.Input((14, 15, 3))
+    x = layers.Activation("tanh")(layers.Conv2D(4, 3, name="before")(picture))
+    model = networks.assign_weights(keras.Model(picture, layers.Activation("linear", name="after")(layer(x))))
+    engine = Engine(model)
+    options = {"steps": 5, "size": (16, 17), "step_size": 0.5}
+    affine, other = (engine.filter_patterns(name, **options) for name in ("affine", "after"))
+    assert tracing.is_affine(engine.layer("affine"))
+    assert not tracing.is_affine(engine.layer("after"))
+    np.testing.assert_allclose(affine.images, other.images, atol=1e-4)
+    np.testing.assert_allclose(affine.losses, other.losses, rtol=1e-4, atol=1e-6)
+
+
+def test_an_affine_layer_called_twice_is_climbed_at_its_call():
+    picture = keras.Input((12, 12, 3))
+    shared = layers.Conv2D(3, 1, name="shared", use_bias=False)
+    model = keras.Model(picture, shared(layers.ReLU()(shared(picture))))
+    shared.set_weights([KERNEL[None, None]])
+    options = {"steps": 1, "step_size": 8.0, "size": (12, 12), "init": np.ones((12, 12, 3))}
+    first, second = (Engine(model).filter_patterns(path, [0], **options) for path in ("shared#1", "shared"))
+    np.testing.assert_allclose(first.images[0, 6, 6] - 1, [0.6, 0.8, 0], rtol=1e-5)
+    # 3 · (3, 4, 0) + 4 · 0 from the first and the second filter, in proportion.
+    np.testing.assert_allclose(second.images[0, 6, 6] - 1, [0.6, 0.8, 0], rtol=1e-5)
+    np.testing.assert_allclose([first.losses[0, 0], second.losses[0, 0]], [7, 21])
+
+
+@pytest.mark.parametrize("options", [{"activation": "relu"}, {"dtype": "mixed_float16"}])
+def test_what_is_not_affine_in_float32_is_not_taken_for_it(options):
+    engine = Engine(linear(**options))
+    assert not tracing.is_affine(engine.layer("conv"))
+
+
 def test_pixel_normalisation_gives_every_pixel_a_whole_step():
     engine = Engine(linear())
     found = engine.filter_patterns("conv", [0], steps=3, size=(12, 12), normalize="pixel", init=np.zeros((12, 12, 3)))

@@ -19,10 +19,21 @@ Watch: TypeAlias = Callable[[Tensor], Tensor]
 Spec: TypeAlias = tuple[Sequence[int], str]
 """Shape and dtype of a tensor."""
 State: TypeAlias = tuple[Tensor, ...]
-Step: TypeAlias = Callable[..., State]
-"""`step(index, state, *tensors)` gives the next state, of the same shapes."""
 REDUCTIONS = ("zeros", "sum", "norm", "absolute", "min", "max")
 """What `Backend.reductions` gives."""
+
+
+class Loop(Protocol):
+    """A computation of equal steps."""
+
+    def prepare(self, *tensors: Tensor) -> tuple[State, State]:
+        """The first state, and what stays the same during the steps."""
+
+    def step(self, index: Tensor, state: State, fixed: State) -> State:
+        """The next state, of the same shapes."""
+
+    def finish(self, count: Tensor, state: State, fixed: State) -> Any:
+        """What the last state comes to."""
 
 
 class Backend(Protocol):
@@ -35,11 +46,10 @@ class Backend(Protocol):
         variables' values are read anew at each call.
         """
 
-    def looped(self, step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
-        """`finish(count, state, *tensors)` after `count` times `step`, as one function from arrays to arrays.
+    def looped(self, loop: Loop, model: keras.Model) -> Callable[..., Any]:
+        """The loop as one function `(count, *arrays)` from arrays to arrays.
 
-        It is called with `count`, the `carried` arrays of the first state, and the other arrays; compiled as
-        `compiled` does, for any count.
+        Compiled as `compiled` does, but for any count and any number of rows.
         """
 
     def abstract(self, run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:

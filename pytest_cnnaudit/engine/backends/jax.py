@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Loop, Spec, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
@@ -50,7 +50,7 @@ def _to_numpy(tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor)), tensors)
 
 
-def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
     """See `Backend.looped`.
 
     On the CPU the step is what is compiled, and called so many times without leaving JAX: a convolution in the
@@ -59,20 +59,19 @@ def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: 
     if jax.default_backend() != "cpu":
 
         def program(count: Tensor, *tensors: Tensor) -> Any:
-            others = tensors[carried:]
-            state = jax.lax.fori_loop(0, count, lambda index, state: step(index, state, *others), tensors[:carried])
-            return finish(count, state, *others)
+            state, fixed = loop.prepare(*tensors)
+            state = jax.lax.fori_loop(0, count, lambda index, state: loop.step(index, state, fixed), state)
+            return loop.finish(count, state, fixed)
 
         return compiled(program, model)
-    jitted_step, jitted_finish = _jitted(step, model), _jitted(finish, model)
+    prepare, step, finish = (_jitted(part, model) for part in (loop.prepare, loop.step, loop.finish))
 
     def call(count: Array, *arrays: Array) -> Any:
-        values, tensors = _values(model), tuple(map(jnp.asarray, arrays))
-        state: State = tensors[:carried]
-        others = tensors[carried:]
+        values = _values(model)
+        state, fixed = prepare(values, *arrays)
         for index in np.arange(int(count), dtype=np.int32):
-            state = jitted_step(values, index, state, *others)
-        return _to_numpy(jitted_finish(values, count, state, *others))
+            state = step(values, index, state, fixed)
+        return _to_numpy(finish(values, count, state, fixed))
 
     return call
 

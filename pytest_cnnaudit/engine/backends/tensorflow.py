@@ -13,85 +13,81 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from pytest_cnnaudit.engine.backends import Array, Spec, State, Step, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Loop, Spec, State, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
     """See `Backend.compiled`."""
-    traced = _traced(program)
+    concrete: Any = None
 
     def call(*arrays: Array) -> Any:
+        nonlocal concrete
         tensors = [tf.constant(array) for array in arrays]
-        return _to_numpy(traced(tensors)(*tensors))
+        concrete = concrete or _traced(program, tensors)
+        return _to_numpy(concrete(*tensors))
 
     return call
 
 
-def _traced(program: Callable[..., Any]) -> Callable[[Sequence[Tensor]], Any]:
-    """Gives the program as a graph for tensors of these shapes, traced at the first call."""
+def _traced(program: Callable[..., Any], tensors: Sequence[Any]) -> Any:
+    """The program as a graph for tensors, or specifications, like these.
+
+    Taken out of the tf.function: it would warn of retracing when many layers are asked for.
+    """
 
     def stateless(*tensors: Tensor) -> Any:
         with keras.StatelessScope():
             return program(*tensors)
 
-    graph = tf.function(stateless, autograph=False)
-    concrete: list[Any] = []
-
-    def trace(tensors: Sequence[Tensor]) -> Any:
-        if not concrete:
-            # Taken out of the tf.function: it would warn of retracing when many layers are asked for.
-            concrete.append(graph.get_concrete_function(*tensors))
-        return concrete[0]
-
-    return trace
+    return tf.function(stateless, autograph=False).get_concrete_function(*tensors)
 
 
 def _to_numpy(tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), tensors)
 
 
-def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:  # noqa: ARG001 - see `compiled`
+def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - see `compiled`
     """See `Backend.looped`: one graph with a loop in it."""
 
     def program(count: Tensor, *tensors: Tensor) -> Any:
-        others = tensors[carried:]
+        state, fixed = loop.prepare(*tensors)
 
         def body(index: Tensor, state: State) -> tuple[Tensor, State]:
-            return index + 1, step(index, state, *others)
+            return index + 1, loop.step(index, state, fixed)
 
         # One at a time: each needs the one before, and what runs ahead only keeps memory.
-        _, state = tf.while_loop(
-            lambda index, _: index < count, body, (tf.constant(0), tensors[:carried]), parallel_iterations=1
-        )
-        return finish(count, state, *others)
+        _, state = tf.while_loop(lambda index, _: index < count, body, (tf.constant(0), state), parallel_iterations=1)
+        return loop.finish(count, state, fixed)
 
     return _frozen(program)
 
 
 def _frozen(program: Callable[..., Any]) -> Callable[..., Any]:
-    """As `compiled`, with the variables' values as constants, anew where one has changed.
+    """As `compiled`, for any number of rows, with the variables' values as constants, anew where one has changed.
 
     TensorFlow then folds normalisations into the convolutions before them: worth it where a call runs the graph
     many times.
     """
-
-    traced = _traced(program)
+    concrete: Any = None
     frozen: Callable[..., Any] | None = None
     values: list[Array] = []
 
     def call(*arrays: Array) -> Any:
-        nonlocal frozen, values
-        tensors = [tf.constant(array) for array in arrays]
-        concrete = traced(tensors)
+        nonlocal concrete, frozen, values
+        concrete = concrete or _traced(program, [_of_any_length(array) for array in arrays])
         current = [variable.numpy() for variable in concrete.variables]
         if frozen is None or not all(map(np.array_equal, current, values)):
             frozen, values = convert_variables_to_constants_v2(concrete), current
-        outputs = keras.tree.flatten(frozen(*tensors))
+        outputs = keras.tree.flatten(frozen(*map(tf.constant, arrays)))
         return _to_numpy(keras.tree.pack_sequence_as(concrete.structured_outputs, outputs))
 
     return call
+
+
+def _of_any_length(array: Array) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *array.shape[1:]) if array.ndim else (), array.dtype)
 
 
 def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`

@@ -13,7 +13,7 @@ import keras
 import torch
 from keras.src.backend.torch import nn as keras_nn
 
-from pytest_cnnaudit.engine.backends import Array, Spec, Step, Tensor, Watch, widened
+from pytest_cnnaudit.engine.backends import Array, Loop, Spec, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 _TO_CHANNELS_FIRST = getattr(keras_nn, "_transpose_spatial_inputs", None)
@@ -30,14 +30,14 @@ def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., A
     return call
 
 
-def looped(step: Step, finish: Callable[..., Any], model: keras.Model, carried: int) -> Callable[..., Any]:
+def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
     """See `Backend.looped`."""
 
     def program(count: Tensor, *tensors: Tensor) -> Any:
-        state, others = tensors[:carried], tensors[carried:]
+        state, fixed = loop.prepare(*tensors)
         for index in torch.arange(count, device=count.device):
-            state = step(index, state, *others)
-        return finish(count, state, *others)
+            state = loop.step(index, state, fixed)
+        return loop.finish(count, state, fixed)
 
     return compiled(program, model)
 
