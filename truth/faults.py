@@ -30,12 +30,15 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and the assertions that must notice it."""
+    """One thing that is wrong, and the assertions that must notice it.
+
+    Where it is the `same_function`, the model's outputs are those of the honest one, wherever they are finite.
+    """
 
     name: str
-    what: str
     engine: Callable[[], Engine]
     caught_by: tuple[str, ...]
+    same_function: bool = False
 
 
 def honest() -> keras.Model:
@@ -166,29 +169,12 @@ def head_beside_the_last_convolution() -> Engine:
 
 
 PLANTED = (
-    Fault("dead layer", "all of the fifth layer's filters have a bias of −1000", dead_layer, ("no_dead_filters",)),
-    Fault("dead filters", "16 further filters that never fire, of then 80", dead_filters, ("no_dead_filters",)),
-    Fault(
-        "duplicated filters",
-        "16 filters of the fourth layer are there twice, each with half of the weight",
-        duplicated_filters,
-        ("no_duplicate_filters",),
-    ),
-    Fault(
-        "exploding activations",
-        "a filter that goes to infinity on some pictures",
-        exploding_activations,
-        ("finite",),
-    ),
-    Fault(
-        "constant classifier", "the head has a bias and no weights", constant_classifier, ("predicts", "mass_inside")
-    ),
-    Fault("swapped labels", "two classes have changed places in the head", swapped_labels, ("predicts", "mass_inside")),
-    Fault("wrong preprocessing", "pixels are divided by 255 twice", wrong_preprocessing, ("predicts",)),
-    Fault(
-        "head beside the last convolution",
-        "the head takes everything from a side path",
-        head_beside_the_last_convolution,
-        ("mass_inside", "avoids"),
-    ),
+    Fault("dead layer", dead_layer, ("no_dead_filters", "mass_inside", "predicts")),
+    Fault("dead filters", dead_filters, ("no_dead_filters",), same_function=True),
+    Fault("duplicated filters", duplicated_filters, ("no_duplicate_filters",), same_function=True),
+    Fault("exploding activations", exploding_activations, ("finite",), same_function=True),
+    Fault("constant classifier", constant_classifier, ("mass_inside", "predicts")),
+    Fault("swapped labels", swapped_labels, ("mass_inside", "predicts")),
+    Fault("wrong preprocessing", wrong_preprocessing, ("mass_inside", "predicts")),
+    Fault("head beside the last convolution", head_beside_the_last_convolution, ("mass_inside",), same_function=True),
 )
