@@ -66,3 +66,8 @@ def test_only_the_fault_is_wrong(fault, pictures, expected):
     same = np.isclose(outputs(fault.engine().model, pictures), expected, rtol=0, atol=1e-4).all(axis=1)
     # What explodes does so on some pictures.
     assert same.all() if fault.name != "exploding activations" else 0.7 < same.mean() < 1
+
+
+def test_the_page_names_every_fault():
+    page = (FIXTURES.parent / "docs" / "planted-faults.md").read_text("utf-8")
+    assert [fault.name for fault in PLANTED if f"\n| {fault.name} | " not in page] == []
