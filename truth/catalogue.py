@@ -25,7 +25,7 @@ import build  # noqa: E402 - fixtures/build.py
 Test: TypeAlias = Callable[[Audit, Sequence[Case]], Finding | None]
 
 PICTURES = 48  # some of the assertions take a hundred predictions for each
-MOST = {"mostly": 0.9}
+MOST, HALF = {"mostly": 0.9}, {"mostly": 0.5}
 PATTERNS = ("relu4", range(8))  # a layer and some of its filters
 
 
@@ -45,22 +45,23 @@ def backgrounds() -> list[Image.Image]:
     return [build.background(rng, "validation", name) for name in build.BACKGROUNDS]
 
 
-# Thresholds are the assertions' own unless they are named; docs/planted-faults.md says why.
+# Thresholds are the assertions' own unless they are named: then honest models of the calibration seeds did not meet these
+# on the shipped pictures; docs/planted-faults.md has the reasons.
 CATALOGUE: Mapping[str, Test] = {
     "predicts": lambda audit, cases: audit.assert_predicts(cases, **MOST),
     "mass_inside": lambda audit, cases: audit.assert_mass_inside(cases, **MOST),
     "avoids": lambda audit, cases: audit.assert_avoids(cases, at_most=0.15, **MOST),
     "points_at": lambda audit, cases: audit.assert_points_at(cases, **MOST),
-    "iou": lambda audit, cases: audit.assert_iou(cases, **MOST),
-    "grid_pointing": lambda audit, cases: audit.assert_grid_pointing(cases, **MOST),
-    "object_matters": lambda audit, cases: audit.assert_object_matters(cases, **MOST),
-    "object_suffices": lambda audit, cases: audit.assert_object_suffices(cases, **MOST),
+    "iou": lambda audit, cases: audit.assert_iou(cases, at_least=0.3, **MOST),
+    "grid_pointing": lambda audit, cases: audit.assert_grid_pointing(cases, **HALF),
+    "object_matters": lambda audit, cases: audit.assert_object_matters(cases, fill="noise", **HALF),
+    "object_suffices": lambda audit, cases: audit.assert_object_suffices(cases, fill="noise", **HALF),
     "ignores_patch": lambda audit, cases: audit.assert_ignores_patch(cases, stamps()[1], **MOST),
     "ignores_background": lambda audit, cases: audit.assert_ignores_background(cases, backgrounds(), **MOST),
     "class_discriminative": lambda audit, cases: audit.assert_class_discriminative(cases, other_classes(cases), **MOST),
-    "faithful": lambda audit, cases: audit.assert_faithful(cases, **MOST),
+    "faithful": lambda audit, cases: audit.assert_faithful(cases, **HALF),
     "stable": lambda audit, cases: audit.assert_stable(cases, **MOST),
-    "follows": lambda audit, cases: audit.assert_follows(cases, **MOST),
+    "follows": lambda audit, cases: audit.assert_follows(cases, correlation_at_least=0.4, **MOST),
     "responds_to_weights": lambda audit, cases: audit.assert_responds_to_weights(cases, **MOST),
     "sparsity_rises": lambda audit, cases: audit.assert_sparsity_rises(cases),
     "no_dead_filters": lambda audit, cases: audit.assert_no_dead_filters(cases),

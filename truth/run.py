@@ -125,7 +125,9 @@ def threshold_table(first: Half, second: Half) -> list[str]:
         limit = finding.thresholds[0]
         reached = [[strictest(found[name]) for found in one] for half in (first, second) for one in half]
         middle = between(reached[0], reached[1], limit.direction)
-        cells = [f"{'≥' if limit.direction == 'at_least' else '≤'} {limit.value:g}", span(reached[0]), span(reached[1])]
+        share = "" if finding.mostly is None else f" in {finding.mostly:.0%}"
+        sign = "≥" if limit.direction == "at_least" else "≤"
+        cells = [f"{sign} {limit.value:g}{share}", span(reached[0]), span(reached[1])]
         cells += ["none" if middle is None else f"{middle:.2f}", span(reached[2]), span(reached[3])]
         if middle is not None:
             counts = [sum(meets(value, middle, limit.direction) for value in values) for values in reached[2:]]
