@@ -45,8 +45,8 @@ def backgrounds() -> list[Image.Image]:
     return [build.background(rng, "validation", name) for name in build.BACKGROUNDS]
 
 
-# Thresholds are the assertions' own unless they are named: then honest models of the calibration seeds did not meet these
-# on the shipped pictures; docs/planted-faults.md has the reasons.
+# Thresholds are the assertions' own unless they are named: those the honest models of the calibration half did not
+# meet. docs/planted-faults.md has the reasons.
 CATALOGUE: Mapping[str, Test] = {
     "predicts": lambda audit, cases: audit.assert_predicts(cases, **MOST),
     "mass_inside": lambda audit, cases: audit.assert_mass_inside(cases, **MOST),
