@@ -184,8 +184,9 @@ class Judged:
 
     def _lines(self, judgements: Sequence[_Judgement], rule: Rule, controls: Mapping[str, float]) -> list[str]:
         first, verdict = judgements[0], judgements[0].verdict
-        numbers = "" if first.mean is None else f"; mean {first.mean:.3f}"
-        numbers += "" if first.chance is None else f", chance {first.chance:.3f}"
+        averages = {"mean": first.mean, "chance": first.chance}
+        numbers = ", ".join(f"{name} {value:.3f}" for name, value in averages.items() if value is not None)
+        numbers = numbers and f"; {f'in {first.name!r} ' if rule.by else ''}{numbers}"
         worst = [index for index in self.worst_first() if self.results[index].outcome == "failed"]
         unscorable = [result for result in self.results if result.outcome == "unscorable"]
         noted = [result for result in self.results if result.outcome == "passed" and result.note]
@@ -238,6 +239,8 @@ def as_population(cases: Case | Sequence[Case]) -> list[Case]:
 
 def check_rule(arguments: Mapping[str, Any]) -> None:
     """A `ValueError` for a rule on populations that could not be judged, before anything is computed."""
+    rule = {name: arguments[name] for name in ("mostly", "confidence", "min_n") if name in arguments}
+    gate.judge(0, 1, **rule)
     by, cases = arguments.get("by"), arguments.get("cases")
     if by is None:
         return

@@ -287,7 +287,7 @@ def _pointing(tolerance: float) -> _Measure:
         # The nearest of several maxima.
         maxima = heatmap == heatmap.max()
         distance = maps.geometries[index].centre_distances(regions, _grid(maps))[maxima].min()
-        return f"the maximum is {distance:.3g} pixels away from the region"
+        return f"the maximum is {distance:.3g} pixels off"
 
     return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note)
 

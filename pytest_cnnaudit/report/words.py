@@ -265,16 +265,27 @@ def _about_cases(finding: Mapping[str, Any]) -> str:
     asked = "all must" if mostly >= 1 else f"at least {percent(mostly)} must"
     if confidence is not None:
         asked += f", shown with {percent(confidence)} confidence"
-    text = f"{passed} of {n} pictures pass ({percent(passed / n)}); {asked}."
+    text = f"{_part(finding)}{passed} of {n} {counted(finding)} pass ({percent(passed / n)}); {asked}."
     if unscorable:
         verb = "counts" if unscorable == 1 else "count"
         text += f" {unscorable} could not be scored and {verb} as not passed."
     return text
 
 
+def _part(finding: Mapping[str, Any]) -> str:
+    """Name the class or group that the numbers are about, where the verdict was taken in each."""
+    parts = finding.get("parts") or ()
+    return f"The worst of {len(parts)} {finding.get('by')}s is {parts[0].get('name')}: " if parts else ""
+
+
+def counted(finding: Mapping[str, Any]) -> str:
+    """Name what `n` counts."""
+    return "groups" if finding.get("unit") == "groups" else "pictures"
+
+
 def axis(finding: Mapping[str, Any]) -> str:
     """Name what the finding's number line shows."""
-    return "share of pictures that pass" if judges_cases(finding) else explanation(finding).quantity
+    return f"share of {counted(finding)} that pass" if judges_cases(finding) else explanation(finding).quantity
 
 
 def case_rule(finding: Mapping[str, Any]) -> str:
