@@ -61,7 +61,7 @@ def test_min_n_counts_groups_too():
 
 
 def test_no_cases_are_refused():
-    with pytest.raises(ValueError, match="^n is 0"):
+    with pytest.raises(ValueError, match=r"^n is 0"):
         judge_cases([], [], **EXACT)
 
 
