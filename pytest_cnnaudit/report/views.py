@@ -89,11 +89,12 @@ class Row:
         target = _text(finding.get("target"))
         pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
-            ("Pictures", pictures),
+            (words.counted(finding).capitalize(), pictures),
             ("Mean", "" if mean is None or self.explanation.yes_no else words.show(mean)),
             ("Not scorable", str(unscorable or "")),
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
             ("Confidence", words.percent(confidence) if confidence is not None else ""),
+            *((name.capitalize(), words.show(value)) for name, value in (finding.get("controls") or {}).items()),
             ("Explained class", TARGETS.get(target, target) if finding.get("method") else ""),
             ("Method", str(finding.get("method") or "")),
             ("Layer", str(finding.get("layer") or "")),

@@ -48,6 +48,33 @@ EXPLANATIONS = {
         "A value far above chance means that the model reads the class from this region: a shortcut that "
         "will be missing, or misleading, in other pictures.",
     ),
+    "points_at": Explanation(
+        "Points at the object",
+        "share of pictures whose heatmap has its maximum in the marked region",
+        "The heatmap's strongest cell must have its centre in the marked region, or as near to it as the "
+        "tolerance allows. Chance is the share of cells that count: how often a cell picked at random would hit.",
+        "A miss means that the strongest evidence lies beside the object. This looks at one cell only: see the "
+        "whole heatmap for how much else there is.",
+        yes_no=True,
+    ),
+    "iou": Explanation(
+        "Covers the object",
+        "overlap of the heatmap's strong cells with the marked region",
+        "The cells above a share of the heatmap's maximum are held against the marked region: the area that both "
+        "have in common, divided by the area that either has. 1 means that they are the same. Chance is what a "
+        "heatmap spread evenly would reach, which selects every cell.",
+        "A low value means that the heatmap marks another place, or only a part of the object, or much more than "
+        "it: networks often need only a part, such as a face.",
+    ),
+    "grid_pointing": Explanation(
+        "Finds each class in a mosaic",
+        "share of the heatmap in the right cell of a mosaic",
+        "Pictures of several classes are put side by side, and the heatmap for one class is added up in the cell "
+        "that shows it and divided by the whole: 1 means that all of it lies there. Chance is the cell's share of "
+        "the mosaic. No regions are needed.",
+        "A value near chance means that the heatmap does not tell the classes apart: it shows edges or objects in "
+        "general, or the model does not recognise the pictures at this size.",
+    ),
     "predicts": Explanation(
         "Predicts the right class",
         "share of pictures classified as labelled",
@@ -238,16 +265,27 @@ def _about_cases(finding: Mapping[str, Any]) -> str:
     asked = "all must" if mostly >= 1 else f"at least {percent(mostly)} must"
     if confidence is not None:
         asked += f", shown with {percent(confidence)} confidence"
-    text = f"{passed} of {n} pictures pass ({percent(passed / n)}); {asked}."
+    text = f"{_part(finding)}{passed} of {n} {counted(finding)} pass ({percent(passed / n)}); {asked}."
     if unscorable:
         verb = "counts" if unscorable == 1 else "count"
         text += f" {unscorable} could not be scored and {verb} as not passed."
     return text
 
 
+def _part(finding: Mapping[str, Any]) -> str:
+    """Name the class or group that the numbers are about, where the verdict was taken in each."""
+    parts = finding.get("parts") or ()
+    return f"The worst of {len(parts)} {finding.get('by')}s is {parts[0].get('name')}: " if parts else ""
+
+
+def counted(finding: Mapping[str, Any]) -> str:
+    """Name what `n` counts."""
+    return "groups" if finding.get("unit") == "groups" else "pictures"
+
+
 def axis(finding: Mapping[str, Any]) -> str:
     """Name what the finding's number line shows."""
-    return "share of pictures that pass" if judges_cases(finding) else explanation(finding).quantity
+    return f"share of {counted(finding)} that pass" if judges_cases(finding) else explanation(finding).quantity
 
 
 def case_rule(finding: Mapping[str, Any]) -> str:
