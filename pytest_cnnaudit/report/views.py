@@ -89,7 +89,7 @@ class Row:
         target = _text(finding.get("target"))
         pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
-            ("Pictures", pictures),
+            (self.explanation.counted, pictures),
             ("Mean", "" if mean is None or self.explanation.yes_no else words.show(mean)),
             ("Not scorable", str(unscorable or "")),
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
