@@ -15,6 +15,9 @@ from colours import half_case, message_of, refused
 from keras import layers
 from PIL import Image
 
+from pytest_cnnaudit import Engine
+from pytest_cnnaudit.results import Results
+
 RED, GREEN, PINK, DEAD = (1, 0, 0), (0, 1, 0), (3, 4, 0), (0, 0, 0)
 
 
@@ -35,10 +38,15 @@ def audit_with(audit_of, *kernels, settings=None, **options):
     )
 
 
-@pytest.fixture
-def four(audit_of):
+@pytest.fixture(scope="module")
+def four_filters():
     """Of which the last is dead."""
-    return audit_with(audit_of, RED, GREEN, PINK, DEAD)
+    return Results(Engine(colour_filters(RED, GREEN, PINK, DEAD)))
+
+
+@pytest.fixture
+def four(audit_of, four_filters):
+    return audit_of(four_filters, artifacts="all")
 
 
 class TestRespond:
@@ -224,7 +232,8 @@ class Counting:
         return self._climb(*args, **options)
 
 
-def test_patterns_are_shared_where_the_arguments_agree(four):
+def test_patterns_are_shared_where_the_arguments_agree(audit_of):
+    four = audit_with(audit_of, RED, GREEN, PINK, DEAD)
     climbs = Counting(four.engine)
     four.assert_filters_respond("colour", [0, 1])
     four.assert_filters_distinct("colour", (0, 1))
