@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError
-from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
+from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.network import Network, Structure, finite
@@ -201,6 +202,18 @@ class Engine:
                 one.add(reduced[:, : batch.count], positions)
         return {layer.path: one.stats() for layer, one in zip(wanted, collected, strict=True)}
 
+    def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
+        """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
+
+        By default of every convolution; of a depthwise one there are none, of a separable one the pointwise kernels.
+        Dense layers have to be named. Raises `ValueError` for a layer without kernels.
+        """
+        chosen = self._chosen(layers, lambda _: True)
+        wanted = kernels.compared(chosen) if layers is None else {id(one.operation): one for one in chosen}.values()
+        if not wanted:
+            raise ValueError(f"The model {self.model.name!r} has no convolution whose kernels can be compared")
+        return {layer.path: kernels.kernels(layer) for layer in wanted}
+
     @overload
     def heatmaps(
         self,
@@ -370,6 +383,23 @@ class Engine:
             l2=l2,
             parametrization=parametrization,
         )
+
+    def pattern_start(
+        self, size: tuple[int, int], *, input_range: tuple[float, float] | None = None, seed: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Noise `(H, W, C)` in units of the model's input, as `filter_patterns` starts from: one start for all filters.
+
+        With it as `init`, patterns differ by their filters alone.
+        """
+        return patterns.pattern_start(self, size, input_range, seed)
+
+    def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
+
+        `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
+        to there take. Raises `NonFiniteError` for NaN or infinity.
+        """
+        return patterns.filter_activations(self, layer, index, pictures)
 
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""

@@ -169,6 +169,15 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
+    def filter_outputs(self, pictures: Array, layer: Layer, index: int) -> Array:
+        """One channel of the layer's output for pictures `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
+
+        def program(tensors: Tensor, channel: Tensor) -> Tensor:
+            return keras.ops.take(keras.ops.cast(self.output_of(layer, tensors), "float32"), channel, axis=-1)
+
+        arrays = (pictures, np.asarray(index, np.int32))
+        return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
+
     def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[tuple[Array, int]]:
         """Of each layer's output the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are."""
         program = partial(self._stats_program, layers)

@@ -17,6 +17,15 @@ from pytest_cnnaudit.metrics.localisation import (
     pointing_hit,
     rank_accuracy,
 )
+from pytest_cnnaudit.metrics.redundancy import (
+    Duplicates,
+    Nearest,
+    dead_filters,
+    duplicate_filters,
+    missed_rate,
+    nearest_others,
+)
+from pytest_cnnaudit.metrics.responses import drift, pattern_gain
 from pytest_cnnaudit.metrics.sparsity import (
     Trend,
     hoyer_sparsity,
@@ -27,7 +36,9 @@ from pytest_cnnaudit.metrics.sparsity import (
 )
 
 __all__ = [
+    "Duplicates",
     "EmptyHeatmapError",
+    "Nearest",
     "RegionLostError",
     "Trend",
     "box_shuffle_null",
@@ -35,6 +46,9 @@ __all__ = [
     "cell_coverage",
     "centre_prior",
     "chance",
+    "dead_filters",
+    "drift",
+    "duplicate_filters",
     "excess",
     "gini",
     "grid_pointing",
@@ -43,7 +57,10 @@ __all__ = [
     "iou_ceiling",
     "mass_inside",
     "mean_interval",
+    "missed_rate",
+    "nearest_others",
     "page_trend",
+    "pattern_gain",
     "pointing_hit",
     "rank_accuracy",
     "trend_per_image",

@@ -19,7 +19,7 @@ LISTED = ("failed", "error", "inconclusive", "waived", "passed")
 class Explanation:
     """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs.
 
-    `yes_no` says that a single picture's value is only 1 or 0.
+    `yes_no` says that a single picture's value is only 1 or 0, `counted` what the finding's n is a number of.
     """
 
     title: str
@@ -27,6 +27,7 @@ class Explanation:
     measured: str
     reading: str = ""
     yes_no: bool = False
+    counted: str = "pictures"
 
 
 EXPLANATIONS = {
@@ -99,6 +100,37 @@ EXPLANATIONS = {
         "in each layer the filters without a single positive response on these pictures.",
         "Many dead filters point to a learning rate that was too high, a bad initialisation or a layer that "
         "is too wide. A rare filter may only need more pictures to show itself.",
+    ),
+    "no_duplicate_filters": Explanation(
+        "Filters differ from each other",
+        "share of filters that repeat another, in the worst layer",
+        "Two filters whose weights point in the same direction compute the same thing twice. This audit takes the "
+        "filters of each layer in their order, and counts those whose weights (the bias is one of them) are nearly "
+        "parallel to an earlier filter's: of three equal filters two are redundant. It looks at weights alone, and "
+        "needs no pictures.",
+        "Many redundant filters point to a layer that is too wide, to an initialisation that made filters alike, or "
+        "to weights that were copied. A normalisation after the layer can still tell two such filters apart.",
+        counted="layers",
+    ),
+    "filters_respond": Explanation(
+        "Filters respond to their patterns",
+        "gain of the filter that responds the least",
+        "A filter's pattern is the picture that excites it the most, found step by step from noise. This audit "
+        "compares the filter's activation on it with that on noise which is equally far from the start: the gain is "
+        "the rise in standard deviations of what noise gives. 0 means that the pattern is no better than noise.",
+        "A gain near 0 means a filter without a preference: dead, never trained, or silent at the start, as many are "
+        "behind a ReLU. Filter patterns illustrate; they are no proof of what a filter does on photographs.",
+        counted="filters",
+    ),
+    "filters_distinct": Explanation(
+        "Filters have patterns of their own",
+        "similarity of the two patterns that are most alike",
+        "All patterns are grown from the same noise, so that only the filter makes them differ. This audit compares "
+        "what was added to the noise for each pair of filters: 1 means the same picture, 0 pictures that have nothing "
+        "in common.",
+        "Two filters with the same pattern look for the same thing: one of them carries nothing of its own. In the "
+        "last layers of a model with few classes patterns are alike by nature.",
+        counted="filters",
     ),
     "assertion": Explanation(
         "The test's own assertions", "measured value", "What this test asserts beside its audits."
@@ -280,7 +312,7 @@ def _part(finding: Mapping[str, Any]) -> str:
 
 def counted(finding: Mapping[str, Any]) -> str:
     """Name what `n` counts."""
-    return "groups" if finding.get("unit") == "groups" else "pictures"
+    return "groups" if finding.get("unit") == "groups" else explanation(finding).counted
 
 
 def axis(finding: Mapping[str, Any]) -> str:
