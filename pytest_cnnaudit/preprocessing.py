@@ -278,7 +278,7 @@ class Preprocessing:
 
     def geometry(self, width: int, height: int) -> Geometry:
         """Where the pixels of a picture of this size go; size and color must be known."""
-        return self(Image.new("L", (width, height)))[1]
+        return replace(self, scale=None)(Image.new("L", (width, height)))[1]
 
     def black(self) -> Float32:
         """What a black picture becomes, float32 (H, W, C); size and color must be known."""
