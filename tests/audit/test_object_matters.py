@@ -4,6 +4,8 @@ The colour model's logits are the mean red, green and blue of the picture, so wi
 1 / (1 + 2 exp(−mean red)).
 """
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -155,6 +157,18 @@ class TestPopulation:
             for seed in (0, 0, 1)
         ]
         assert values[0] == values[1] != values[2]
+
+    def test_edited_pictures_are_made_as_they_are_needed(self, audit_of, tmp_path):
+        Image.new("RGB", (400, 400), (9, 9, 9)).save(tmp_path / "large.png")
+        cases = [Case(tmp_path / "large.png", label="red", region=Box(0, 0, 99, 99), id=str(i)) for i in range(64)]
+        audit = audit_of(colour_model(), artifacts="off")
+        audit.predict(cases[:1])
+        tracemalloc.start()
+        refused(audit.assert_object_suffices, cases, fill="mean")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        # 64 edited pictures of 480 kB are 31 MB, and a batch of them would be 15.
+        assert peak < 8e6
 
     def test_every_edited_picture_is_computed_once_and_the_untouched_one_is_shared(self, audit_of):
         seen = []
