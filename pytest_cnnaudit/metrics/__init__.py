@@ -1,5 +1,6 @@
 """Measures: arrays in, numbers out. NumPy and SciPy only; no model, no picture, no pytest."""
 
+from pytest_cnnaudit.metrics.dependence import probability_drop, top_class_kept
 from pytest_cnnaudit.metrics.localisation import (
     EmptyHeatmapError,
     RegionLostError,
@@ -62,7 +63,9 @@ __all__ = [
     "page_trend",
     "pattern_gain",
     "pointing_hit",
+    "probability_drop",
     "rank_accuracy",
+    "top_class_kept",
     "trend_per_image",
     "zero_fraction",
 ]

@@ -76,6 +76,38 @@ EXPLANATIONS = {
         "A value near chance means that the heatmap does not tell the classes apart: it shows edges or objects in "
         "general, or the model does not recognise the pictures at this size.",
     ),
+    "object_matters": Explanation(
+        "Depends on the object",
+        "drop of the class's probability when the object is hidden",
+        "The marked object is hidden, and the model asked again. As much is hidden at three other places, and what "
+        "that costs is taken off: the rest is the drop that is due to the object. Chance is 0: it makes no "
+        "difference whether the object is hidden or something else.",
+        "A low value means that the model says the same without the object: it decides by something else in the "
+        "picture. Where the probability was low to begin with, it can't drop.",
+    ),
+    "object_suffices": Explanation(
+        "The object is enough",
+        "probability of the class with only the object left",
+        "Everything but the marked object is hidden, and the model asked again. Chance is what guessing gives.",
+        "A low value means that the model needs something beside the object. It can also mean that it has never "
+        "seen a picture like the edited one: compare with another fill.",
+    ),
+    "ignores_patch": Explanation(
+        "Is not moved by a patch",
+        "share of places at which the patch changes nothing",
+        "A small picture that must not matter, such as a logo or a stamp, is pasted over the picture at each of the "
+        "places, and the class that the model predicts must stay the same.",
+        "Where it changes, the model takes the patch for evidence: a shortcut, and an easy way to fool it. A patch "
+        "that covers the object changes the class for a better reason.",
+    ),
+    "ignores_background": Explanation(
+        "Is not moved by the background",
+        "share of backgrounds on which the class stays",
+        "Everything outside the marked object is exchanged for other backgrounds, and the class that the model "
+        "predicts must stay the same.",
+        "Where it changes, the model reads the class from the surroundings. The cut-out itself can disturb it too: "
+        "look at whether the edited pictures could be real.",
+    ),
     "predicts": Explanation(
         "Predicts the right class",
         "share of pictures classified as labelled",
