@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import copy
 import difflib
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -370,6 +371,31 @@ class Engine:
             l2=l2,
             parametrization=parametrization,
         )
+
+    def inputs(self, images: Any) -> dict[str, npt.NDArray[Any]]:
+        """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
+
+        By the inputs' names; such a mapping, changed or not, is taken as images and used as it is.
+        """
+        rows = [[array[: batch.count] for array in batch.arrays] for batch in self._batches(images)]
+        names = [one.name for one in (self._network.inputs.explained, *self._network.inputs.others)]
+        return {name: np.concatenate(arrays) for name, arrays in zip(names, zip(*rows, strict=True), strict=True)}
+
+    def reinitialized(self, layer: str | None = None, *, seed: int = 0) -> Engine:
+        """An engine whose model has random weights in every layer from the output down to `layer`, included.
+
+        None is for all layers. Where `layer` has no weights, such as an activation, those before it that make it
+        are included down to the nearest with a kernel. Kernels are drawn from N(0, 2 / fan-in) by NumPy, alike on
+        all backends; biases are 0, scales 1, and batch normalizations use each picture's own statistics.
+
+        The model is not touched: the weights are handed to each computation, and stand for its own there. So it
+        need not be copied either, which not every model can be. Raises `ValueError` where nothing from the output
+        down to the layer has weights.
+        """
+        path = None if layer is None else self.layer(layer).path
+        other = copy.copy(self)
+        other._network = self._network.reinitialized(path, seed)
+        return other
 
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""

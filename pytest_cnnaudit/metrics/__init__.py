@@ -13,6 +13,16 @@ from pytest_cnnaudit.metrics.localisation import (
     pointing_hit,
     rank_accuracy,
 )
+from pytest_cnnaudit.metrics.quality import (
+    ConstantHeatmapError,
+    curve_area,
+    is_constant,
+    max_sensitivity,
+    moved,
+    randomisation_correlation,
+    rank_correlation,
+    relevance_order,
+)
 from pytest_cnnaudit.metrics.sparsity import (
     Trend,
     hoyer_sparsity,
@@ -23,6 +33,7 @@ from pytest_cnnaudit.metrics.sparsity import (
 )
 
 __all__ = [
+    "ConstantHeatmapError",
     "EmptyHeatmapError",
     "RegionLostError",
     "Trend",
@@ -30,14 +41,21 @@ __all__ = [
     "ceiling",
     "centre_prior",
     "chance",
+    "curve_area",
     "excess",
     "hoyer_sparsity",
     "iou",
+    "is_constant",
     "mass_inside",
+    "max_sensitivity",
     "mean_interval",
+    "moved",
     "page_trend",
     "pointing_hit",
+    "randomisation_correlation",
     "rank_accuracy",
+    "rank_correlation",
+    "relevance_order",
     "trend_per_image",
     "zero_fraction",
 ]
