@@ -121,10 +121,10 @@ class Network:
         conventional: Activation = "sigmoid" if self.structure.outputs == 1 else "softmax"
         return self.structure.activation or self._given_activation or conventional
 
-    def reinitialized(self, path: str | None, seed: int) -> Network:
+    def reinitialized(self, path: str | None, seed: int, *, negated: bool) -> Network:
         """The same model with fresh weights from the output down to a layer, or in all; see `fresh_weights`."""
         other = copy.copy(self)
-        other._fresh = fresh_weights(self.model, self.structure.layers, path, seed)
+        other._fresh = fresh_weights(self.model, self.structure.layers, path, seed, negated=negated)
         # What the head is was found with the trained weights; with random ones logits may look like probabilities.
         other._is_linear = True
         return other

@@ -49,7 +49,9 @@ class FreshWeights:
             yield
 
 
-def fresh_weights(model: keras.Model, layers: Sequence[Layer], path: str | None, seed: int) -> FreshWeights:
+def fresh_weights(
+    model: keras.Model, layers: Sequence[Layer], path: str | None, seed: int, *, negated: bool = False
+) -> FreshWeights:
     """Random weights for every layer of `layers` from the output down to and including `path`; None: for all.
 
     A layer without weights of its own, such as an activation, is made by the layers before it: those are included
@@ -57,7 +59,8 @@ def fresh_weights(model: keras.Model, layers: Sequence[Layer], path: str | None,
 
     Kernels are drawn from N(0, 2 / fan-in) (He 2015, arXiv:1502.01852), which keeps the size of activations from
     layer to layer, with NumPy, so that all backends have the same. Biases are 0, scales 1. A batch normalization
-    uses the statistics of each picture by itself, as the trained ones are of other activations.
+    uses the statistics of each picture by itself, as the trained ones are of other activations. `negated` turns the
+    sign of the last kernel.
 
     Raises `ValueError` where none of these layers has weights, `ModelError` for weights of whole numbers.
     """
@@ -75,11 +78,14 @@ def fresh_weights(model: keras.Model, layers: Sequence[Layer], path: str | None,
             "needs a layer before them"
         )
     generator = np.random.default_rng(seed)
-    values = tuple(_drawn(variable, operation, generator) for variable, operation in variables.values())
+    values = [_drawn(variable, operation, generator) for variable, operation in variables.values()]
+    kernels = [index for index, value in enumerate(values) if value.ndim > 1]
+    if negated and kernels:
+        values[kernels[-1]] = -values[kernels[-1]]
     return FreshWeights(
         layers[start].path,
         tuple(variable for variable, _ in variables.values()),
-        values,
+        tuple(values),
         tuple(normalizations.values()),
     )
 
@@ -105,7 +111,7 @@ def _own_weights(operation: keras.Operation) -> list[keras.Variable]:
 def _drawn(variable: keras.Variable, operation: keras.Operation, generator: np.random.Generator) -> Array:
     if not keras.backend.is_float_dtype(variable.dtype):
         raise ModelError(
-            f"The weight {variable.path!r} is of {variable.dtype}, as in a quantised model: it can't be re-initialised; "
+            f"The weight {variable.path!r} is of {variable.dtype}, as in a quantised model, and can't be re-initialised; "
             "judge the model before it was quantised"
         )
     shape = tuple(variable.shape)
