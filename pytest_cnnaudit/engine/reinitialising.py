@@ -62,8 +62,9 @@ def fresh_weights(
     uses the statistics of each picture by itself, as the trained ones are of other activations. `negated` turns the
     sign of the last kernel.
 
-    Raises `ValueError` where none of these layers has weights, `ModelError` for weights of whole numbers.
+    Raises `ValueError` where none of these layers has weights, `ModelError` for a quantised model.
     """
+    _check_not_quantised(model)
     start = 0 if path is None else _lowest(layers, path)
     variables: dict[int, tuple[keras.Variable, keras.Operation]] = {}
     normalizations: dict[int, keras.Layer] = {}
@@ -74,8 +75,8 @@ def fresh_weights(
             variables[id(variable)] = (variable, operation)
     if not variables:
         raise ValueError(
-            f"No layer from the output down to {path!r} has weights, so there is nothing to re-initialise: the test "
-            "needs a layer before them"
+            f"No layer from the output down to {layers[start].path!r} has weights, so there is nothing to "
+            "re-initialise: explain a layer before those that have"
         )
     generator = np.random.default_rng(seed)
     values = [_drawn(variable, operation, generator) for variable, operation in variables.values()]
@@ -108,12 +109,17 @@ def _own_weights(operation: keras.Operation) -> list[keras.Variable]:
     return own + [variable for variable in statistics if isinstance(variable, keras.Variable)]
 
 
+def _check_not_quantised(model: keras.Model) -> None:
+    """`ModelError` for a kernel of whole numbers, which would silently stay as it was trained."""
+    for operation in tracing.operations_of(model):
+        if getattr(operation, "quantization_mode", None) is not None:
+            raise ModelError(
+                f"The layer {operation.name!r} of the model {model.name!r} is quantised ({operation.quantization_mode}), "
+                "and its weights can't be drawn anew: judge the model before it was quantised"
+            )
+
+
 def _drawn(variable: keras.Variable, operation: keras.Operation, generator: np.random.Generator) -> Array:
-    if not keras.backend.is_float_dtype(variable.dtype):
-        raise ModelError(
-            f"The weight {variable.path!r} is of {variable.dtype}, as in a quantised model, and can't be re-initialised; "
-            "judge the model before it was quantised"
-        )
     shape = tuple(variable.shape)
     if variable.name in _ZEROS:
         return np.zeros(shape, np.float32)
