@@ -21,13 +21,14 @@ from pytest_cnnaudit.audit.localisation import Localisation
 from pytest_cnnaudit.audit.mosaics import Mosaics
 from pytest_cnnaudit.audit.patterns import Patterns
 from pytest_cnnaudit.audit.predicting import Predicting
+from pytest_cnnaudit.audit.trust import Trust
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.record import Finding
 
 __all__ = ["Audit", "InconclusiveWarning", "Settings"]
 
 
-class Audit(Localisation, Mosaics, Dependence, Inside, Patterns, Predicting):
+class Audit(Localisation, Mosaics, Dependence, Trust, Inside, Patterns, Predicting):
     """The engine's methods and the assertions, for one test.
 
     The engine is asked for when it is first needed, so `check` works without a model. Every assertion

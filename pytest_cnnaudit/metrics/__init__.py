@@ -18,6 +18,16 @@ from pytest_cnnaudit.metrics.localisation import (
     pointing_hit,
     rank_accuracy,
 )
+from pytest_cnnaudit.metrics.quality import (
+    ConstantHeatmapError,
+    curve_area,
+    is_constant,
+    max_sensitivity,
+    moved,
+    randomisation_correlation,
+    rank_correlation,
+    relevance_order,
+)
 from pytest_cnnaudit.metrics.redundancy import (
     Duplicates,
     Nearest,
@@ -37,6 +47,7 @@ from pytest_cnnaudit.metrics.sparsity import (
 )
 
 __all__ = [
+    "ConstantHeatmapError",
     "Duplicates",
     "EmptyHeatmapError",
     "Nearest",
@@ -47,6 +58,7 @@ __all__ = [
     "cell_coverage",
     "centre_prior",
     "chance",
+    "curve_area",
     "dead_filters",
     "drift",
     "duplicate_filters",
@@ -56,15 +68,21 @@ __all__ = [
     "hoyer_sparsity",
     "iou",
     "iou_ceiling",
+    "is_constant",
     "mass_inside",
+    "max_sensitivity",
     "mean_interval",
     "missed_rate",
+    "moved",
     "nearest_others",
     "page_trend",
     "pattern_gain",
     "pointing_hit",
     "probability_drop",
+    "randomisation_correlation",
     "rank_accuracy",
+    "rank_correlation",
+    "relevance_order",
     "top_class_kept",
     "trend_per_image",
     "zero_fraction",
