@@ -169,6 +169,11 @@ class Geometry:
     def _occupancy(self, regions: tuple[Region, ...]) -> tuple[Float64, Float64, npt.NDArray[np.bool_]]:
         """Sorted edges along x (n + 1) and y (m + 1) in original pixels; which (m, n) rectangles are in."""
         width, height = self.source_width, self.source_height
+        if len(regions) == 1 and isinstance(regions[0], Box):  # as nearly always, and many times quicker
+            check_box_inside(regions[0], width, height, "region")
+            only = regions[0]
+            clipped = np.clip([[only.left, only.right], [only.top, only.bottom]], 0, [[width], [height]])
+            return clipped[0], clipped[1], np.ones((1, 1), dtype=bool)
         boxes, masks = [], []
         x_edges, y_edges = [np.empty(0)], [np.empty(0)]
         for region in regions:

@@ -114,8 +114,8 @@ def _check_not_quantised(model: keras.Model) -> None:
     for operation in tracing.operations_of(model):
         if getattr(operation, "quantization_mode", None) is not None:
             raise ModelError(
-                f"The layer {operation.name!r} of the model {model.name!r} is quantised ({operation.quantization_mode}), "
-                "and its weights can't be drawn anew: judge the model before it was quantised"
+                f"The layer {operation.name!r} of the model {model.name!r} is quantised "
+                f"({operation.quantization_mode}), and its weights can't be drawn anew: judge the model before it was quantised"
             )
 
 

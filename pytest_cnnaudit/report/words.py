@@ -164,6 +164,14 @@ EXPLANATIONS = {
         "last layers of a model with few classes patterns are alike by nature.",
         counted="filters",
     ),
+    "finite": Explanation(
+        "All activations are finite",
+        "share of pictures with NaN or infinity in an activation",
+        "Every layer's output is looked at for values that are not numbers (NaN) or infinite, and so is what a layer "
+        "hands to its own activation, which can hide them.",
+        "The first layer in order is where to look: weights that grew too large in training, a division or logarithm "
+        "of zero, or numbers too large for half precision. What comes after it is usually only what follows from it.",
+    ),
     "assertion": Explanation(
         "The test's own assertions", "measured value", "What this test asserts beside its audits."
     ),

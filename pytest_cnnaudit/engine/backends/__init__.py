@@ -72,6 +72,9 @@ class Backend(Protocol):
         `zeros`, `sum`, `norm` (Euclidean), `absolute` (sum of magnitudes), `min`, `max`.
         """
 
+    def finite(self, rows: Tensor) -> Tensor:
+        """Which rows of an `(N, M)` tensor of floats hold neither NaN nor infinity, `(N,)` bool."""
+
     def device(self) -> str:
         """What the framework computes on, for the record."""
 

@@ -164,6 +164,11 @@ def reductions(activation: Tensor) -> dict[str, Tensor]:
     }
 
 
+def finite(rows: Tensor) -> Tensor:
+    """See `Backend.finite`."""
+    return jnp.isfinite(rows).all(axis=1)
+
+
 def device() -> str:
     """See `Backend.device`."""
     return ", ".join(f"{device.device_kind}:{device.id}" for device in jax.devices())

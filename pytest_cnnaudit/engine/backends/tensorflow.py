@@ -153,6 +153,11 @@ def _reductions(activation: Tensor) -> dict[str, Tensor]:
     return reduced
 
 
+def finite(rows: Tensor) -> Tensor:
+    """See `Backend.finite`."""
+    return tf.reduce_all(tf.math.is_finite(rows), axis=1)
+
+
 def device() -> str:
     """See `Backend.device`."""
     return ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
