@@ -26,7 +26,7 @@ Test: TypeAlias = Callable[[Audit, Sequence[Case]], Finding | None]
 
 PICTURES = 48  # some of the assertions take a hundred predictions for each
 MOST, HALF = {"mostly": 0.9}, {"mostly": 0.5}
-PATTERNS = ("relu4", range(8))  # a layer and some of its filters
+PATTERNS_OF = "conv4"  # not its ReLU: where a filter is silent on noise, that leaves the ascent no gradient
 
 
 def other_classes(cases: Sequence[Case]) -> list[str]:
@@ -53,7 +53,7 @@ CATALOGUE: Mapping[str, Test] = {
     "avoids": lambda audit, cases: audit.assert_avoids(cases, at_most=0.15, **MOST),
     "points_at": lambda audit, cases: audit.assert_points_at(cases, **MOST),
     "iou": lambda audit, cases: audit.assert_iou(cases, at_least=0.3, **MOST),
-    "grid_pointing": lambda audit, cases: audit.assert_grid_pointing(cases, **HALF),
+    "grid_pointing": lambda audit, cases: audit.assert_grid_pointing(cases, excess_at_least=0.1, **HALF),
     "object_matters": lambda audit, cases: audit.assert_object_matters(cases, fill="noise", **HALF),
     "object_suffices": lambda audit, cases: audit.assert_object_suffices(cases, fill="noise", **HALF),
     "ignores_patch": lambda audit, cases: audit.assert_ignores_patch(cases, stamps()[1], **MOST),
@@ -67,8 +67,8 @@ CATALOGUE: Mapping[str, Test] = {
     "no_dead_filters": lambda audit, cases: audit.assert_no_dead_filters(cases),
     "no_duplicate_filters": lambda audit, _: audit.assert_no_duplicate_filters(),
     "finite": lambda audit, cases: audit.assert_finite(cases),
-    "filters_respond": lambda audit, _: audit.assert_filters_respond(*PATTERNS),
-    "filters_distinct": lambda audit, _: audit.assert_filters_distinct(*PATTERNS),
+    "filters_respond": lambda audit, _: audit.assert_filters_respond(PATTERNS_OF),
+    "filters_distinct": lambda audit, _: audit.assert_filters_distinct(PATTERNS_OF, similarity_at_most=0.99),
 }
 
 

@@ -76,6 +76,14 @@ def widened(model: keras.Model, depth: int, sources: Sequence[int], share: float
     return wide
 
 
+def scale_kernels(model: keras.Model, depth: int, filters: slice, factor: float) -> None:
+    """Multiply the kernels of some filters of a convolution."""
+    convolution = model.get_layer(f"conv{depth}")
+    (kernel,) = convolution.get_weights()
+    kernel[..., filters] *= factor
+    convolution.set_weights([kernel])
+
+
 def set_norm(model: keras.Model, depth: int, filters: slice, **values: float) -> None:
     """Give filters of a normalisation other weights, by their names in Keras."""
     import keras
@@ -95,8 +103,9 @@ def dead_layer() -> Engine:
 
 
 def dead_filters() -> Engine:
-    """The fifth layer has sixteen more filters that never fire. The function is the same."""
+    """The fifth layer has sixteen more filters that never fire, no kernel twice. The function is the same."""
     model = widened(honest(), 5, range(16), share=0)
+    scale_kernels(model, 5, slice(-16, None), -1)
     set_norm(model, 5, slice(-16, None), beta=FAR_BELOW_ZERO)
     return engine_of(model)
 
@@ -113,10 +122,7 @@ def exploding_activations() -> Engine:
     """A filter, unused by the next layer, that leaves float32 on some pictures. On others the function is the same."""
     source, largest = EXPLODING
     model = widened(honest(), 3, [source], share=0)
-    convolution = model.get_layer("conv3")
-    (kernel,) = convolution.get_weights()
-    kernel[..., -1] *= LARGEST / largest
-    convolution.set_weights([kernel])
+    scale_kernels(model, 3, slice(-1, None), LARGEST / largest)
     set_norm(model, 3, slice(-1, None), gamma=1, beta=0, moving_mean=0, moving_variance=1)
     return engine_of(model)
 
