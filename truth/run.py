@@ -114,43 +114,52 @@ def fault_table(reference: Findings, tied: Findings, columns: Sequence[Column]) 
 
 
 def threshold_table(first: Half, second: Half) -> list[str]:
-    """The strictest thresholds that models pass, and what a threshold from the first half does in the second."""
-    lines = [
-        "| assertion | threshold | honest | cheating | middle | honest | cheating | pass with the middle |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    """The strictest thresholds that models pass, and how many of the second half pass with which threshold."""
+    seeds = [f"{half.seeds[0]} to {half.seeds[-1]}" for half in (first, second)]
+    names = ["assertion", "threshold", *(f"{kind} {seeds[0]}" for kind in trained.build.KINDS), "middle"]
+    names += [f"{kind} {seeds[1]}" for kind in trained.build.KINDS]
+    names += ["of these pass with the threshold", "with the middle"]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name, finding in first.honest[0].items():
         if not finding.thresholds:  # it could not be judged
             continue
         limit = finding.thresholds[0]
-        reached = [[strictest(found[name]) for found in one] for half in (first, second) for one in half]
+        reached = [[strictest(found[name]) for found in models] for half in (first, second) for models in half]
         middle = between(reached[0], reached[1], limit.direction)
         share = "" if finding.mostly is None else f" in {finding.mostly:.0%}"
         sign = "≥" if limit.direction == "at_least" else "≤"
         cells = [f"{sign} {limit.value:g}{share}", span(reached[0]), span(reached[1])]
         cells += ["none" if middle is None else f"{middle:.2f}", span(reached[2]), span(reached[3])]
-        if middle is not None:
-            counts = [sum(meets(value, middle, limit.direction) for value in values) for values in reached[2:]]
-            cells += [f"{counts[0]} honest, {counts[1]} cheating"]
+        cells += [counts([[found[name].outcome == "passed" for found in models] for models in second])]
+        cells += [
+            ""
+            if middle is None
+            else counts([[meets(value, middle, limit.direction) for value in values] for values in reached[2:]])
+        ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
 
 
+def counts(passed: Sequence[Sequence[bool]]) -> str:
+    """How many of the honest and of the cheating models pass."""
+    return ", ".join(f"{sum(one)} {kind}" for kind, one in zip(trained.build.KINDS, passed, strict=True))
+
+
 def span(values: Sequence[float | None]) -> str:
     """From the lowest to the highest, and how many pass with no threshold."""
-    numbers = sorted(value for value in values if value is not None)
+    numbers = [f"{value:.2f}" for value in sorted(value for value in values if value is not None)]
     lost = len(values) - len(numbers)
-    parts = [f"{numbers[0]:.2f} to {numbers[-1]:.2f}"] if numbers else []
+    parts = [" to ".join(dict.fromkeys((numbers[0], numbers[-1])))] if numbers else []
     return ", ".join([*parts, *([f"{lost} × none"] if lost else [])])
 
 
 def suite_table(models: Half) -> list[str]:
     """The default suite's verdict on each model."""
-    names = list(models.honest[0])
+    names = [name.removeprefix("test_").replace("_", " ") for name in models.honest[0]]
     lines = [f"| model | {' | '.join(names)} | verdict |", "|---" * (len(names) + 2) + "|"]
     for kind, found in (("honest", models.honest), ("shortcut", models.cheating)):
         for seed, one in zip(models.seeds, found, strict=True):
-            cells = [f"{cell(finding)}" for finding in one.values()]
+            cells = [cell(finding) for finding in one.values()]
             verdict = "**blocked**" if blocked(one) else "passes"
             lines.append(f"| {kind} {seed} | {' | '.join(cells)} | {verdict} |")
     return lines
