@@ -10,6 +10,7 @@ import pytest
 from faults import FIXTURES, PLANTED, engine_of, honest
 
 from pytest_cnnaudit import Preprocessing, load_cases
+from pytest_cnnaudit.audit import Audit
 
 PICTURES = 24
 # Heatmaps first: their pass gives the predictions too.
@@ -72,3 +73,10 @@ def test_only_the_fault_is_wrong(fault, pictures, expected):
 def test_the_page_names_every_fault():
     page = (FIXTURES.parent / "docs" / "planted-faults.md").read_text("utf-8")
     assert [fault.name for fault in PLANTED if f"\n| {fault.name} | " not in page] == []
+
+
+def test_every_assertion_is_held_against_the_faults_and_on_the_page():
+    page = (FIXTURES.parent / "docs" / "planted-faults.md").read_text("utf-8")
+    there = {name.removeprefix("assert_") for name in dir(Audit) if name.startswith("assert_")}
+    assert set(catalogue.CATALOGUE) == there
+    assert {name for name in there if f"\n| `{name}` | passes |" not in page} == set()
