@@ -24,9 +24,12 @@ def strictest(finding: Finding) -> float | None:
         (-math.inf if case.value is None else sign * case.value for case in finding.cases),
         reverse=True,
     )
-    rule = {"mostly": finding.mostly, "confidence": finding.confidence}
-    enough = [k for k in range(1, finding.n + 1) if gate.judge(k, finding.n, **rule).outcome == "passed"]
-    return sign * values[enough[0] - 1] if enough and math.isfinite(values[enough[0] - 1]) else None
+    for reached in range(1, finding.n + 1):
+        verdict = gate.judge(reached, finding.n, mostly=finding.mostly, confidence=finding.confidence)
+        if verdict.outcome == "passed":
+            value = sign * values[reached - 1]
+            return value if math.isfinite(value) else None
+    return None
 
 
 def meets(value: float | None, threshold: float, direction: Direction) -> bool:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "fixtures"
 sys.path.insert(0, str(FIXTURES))
 
-import build  # noqa: E402 - fixtures/build.py
+import build as build  # noqa: E402 - fixtures/build.py, which run.py takes from here
 
 CACHE = ROOT / ".cache" / "truth"
 
