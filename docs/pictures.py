@@ -2,6 +2,7 @@
 
     python docs/pictures.py            draws them; a minute
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
+    python docs/pictures.py --where    prints the table of docs/where-it-looks.md instead; seconds
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -10,6 +11,7 @@ time. On another backend or processor the maps differ by rounding, which nobody 
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,9 +20,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pytest_cnnaudit import Box, Case, Engine, load_cases, metrics
+from pytest_cnnaudit import AuditFailure, Box, Case, Engine, load_cases, metrics
+from pytest_cnnaudit.audit import Audit, Settings
+from pytest_cnnaudit.audit.localisation import BLOB, OTHERS
+from pytest_cnnaudit.audit.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.engine import Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
+from pytest_cnnaudit.record import Finding, Recorder
+from pytest_cnnaudit.results import Results
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -48,14 +55,18 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(table(engines, cases[:MEASURED]))
         return
+    if sys.argv[1:] == ["--where"]:
+        print(where_table(engines, cases))
+        return
     if sys.argv[1:]:
-        sys.exit(f"{sys.argv[1]!r} is not known; --table is all that may be asked for")
+        sys.exit(f"{sys.argv[1]!r} is not known; --table and --where are all that may be asked for")
     case = next(case for case in cases if str(case.image).endswith(PICTURE))
     for kind, engine in engines.items():
         save(all_methods(engine, case), f"methods-{kind}")
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
+    save(where(engines, cases, case), "where-it-looks")
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -75,6 +86,85 @@ def masses(maps: Heatmaps, cases: Sequence[Case]) -> tuple[float, float]:
     pairs = zip(maps.geometries, cases, strict=True)
     stamps = np.stack([geometry.coverage(case.forbidden_regions, grid) for geometry, case in pairs])
     return float(np.mean(maps.mass_inside())), float(np.mean(metrics.mass_inside(maps.maps, stamps)))
+
+
+def where_table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
+    """What the assertions on where it looks find on all pictures, as Markdown."""
+    lines = ["| | model | mean | chance | other regions | blob | pass |", "|---|---|---|---|---|---|---|"]
+    audits: list[tuple[str, dict[str, int]]] = [
+        ("mass_inside", {}),
+        ("points_at", {}),
+        ("points_at", {"tolerance": 15}),
+        ("iou", {}),
+        ("grid_pointing", {}),
+    ]
+    for name, arguments in audits:
+        called = ", ".join([f"assert_{name}", *(f"{key}={value}" for key, value in arguments.items())])
+        for kind, engine in engines.items():
+            finding = found(engine, name, cases, arguments)
+            numbers = [finding.mean, finding.chance, *(finding.controls.get(one) for one in (OTHERS, BLOB))]
+            shown = " | ".join("–" if number is None else f"{number:.2f}" for number in numbers)
+            lines.append(f"| `{called}` | {kind} | {shown} | {finding.passed} of {finding.n} |")
+    return "\n".join(lines)
+
+
+def found(engine: Engine, name: str, cases: Sequence[Case], arguments: Mapping[str, int]) -> Finding:
+    """What an assertion finds, whether it passes or not."""
+    results = Results(engine)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "docs")
+        recorder.start("docs")
+        audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
+        try:
+            return getattr(audit, f"assert_{name}")(cases, **arguments)  # type: ignore[no-any-return]
+        except AuditFailure as failure:
+            return failure.finding
+
+
+def where(engines: Mapping[str, Engine], cases: Sequence[Case], case: Case) -> Image.Image:
+    """One picture of each model as the four measures see it: map, maximum, strong cells, mosaic."""
+    photo, tiles = photograph(case), []
+    classes = [engines["honest"].class_index(one.labels[0]) for one in cases]
+    drawn = draw_mosaics(classes, 2, 0)
+    for kind, engine in engines.items():
+        mosaics = make_mosaics(cases, drawn, 2, engine.preprocessing.bound(engine.input_shape))
+        mosaic = mosaics[cases.index(case)]
+        maps = engine.heatmaps([case, mosaic], target="label")
+        cells = maps.normalized()
+        inside, hit, overlap = (
+            measure(maps.maps[0], cover)
+            for measure, cover in (
+                (metrics.mass_inside, maps.coverage()[0]),
+                (metrics.pointing_hit, maps.centres()[0]),
+                (metrics.iou, maps.coverage()[0]),
+            )
+        )
+        right = metrics.mass_inside(maps.maps[1], maps.coverage()[1])
+        tiles += [
+            (framed(photo, case), f"{kind} model"),
+            (framed(overlaid(photo, enlarged(cells[0])), case), f"mass inside {inside:.2f}"),
+            (framed(overlaid(photo, enlarged(cells[0] == 1)), case), "a hit" if hit > 0.5 else "a miss"),
+            (framed(overlaid(photo, enlarged(cells[0] >= 0.15)), case), f"IoU {overlap:.2f}"),
+            (mosaic_tile(mosaic, enlarged(cells[1])), f"in its cell {right:.2f}"),
+        ]
+    return sheet(tiles)
+
+
+def enlarged(cells: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The cells of a map as they are measured, without smoothing."""
+    rows, columns = (-(-SIDE // side) for side in cells.shape)
+    return np.kron(cells, np.ones((rows, columns), np.float32))[:SIDE, :SIDE].astype(np.float32)
+
+
+def mosaic_tile(mosaic: Case, heatmap: npt.NDArray[np.float32]) -> Image.Image:
+    """A mosaic with the map over it and its own cell outlined."""
+    small = Image.fromarray(np.asarray(mosaic.image))
+    tile = overlaid(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR), heatmap)
+    box, scale = mosaic.regions[0], SIDE / small.width
+    assert isinstance(box, Box)
+    edges = [edge * scale for edge in (box.left, box.top, box.right, box.bottom)]
+    ImageDraw.Draw(tile).rectangle((edges[0], edges[1], edges[2] - 1, edges[3] - 1), outline="#00c853", width=2)
+    return tile
 
 
 def all_methods(engine: Engine, case: Case) -> Image.Image:

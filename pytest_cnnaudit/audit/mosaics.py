@@ -74,7 +74,7 @@ class Mosaics(Base):
         if len(set(classes)) < 2:
             raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
         drawn = draw_mosaics(classes, grid, self._settings.seed)
-        mosaics = _mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
+        mosaics = make_mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
         maps, _ = self._explain(mosaics, classes, method, layer)
         chance = 1 / grid**2
         for limit in limits:
@@ -122,7 +122,7 @@ def _label(case: Case, index: int) -> Label:
     return case.labels[0]
 
 
-def _mosaics(
+def make_mosaics(
     cases: Sequence[Case], drawn: Sequence[tuple[Sequence[int], int]], grid: int, preprocessing: Preprocessing
 ) -> list[Case]:
     """Cases whose pictures are the mosaics, in pixels of the model's input, and whose regions are their own cells."""
