@@ -6,14 +6,17 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
+from PIL import Image
 
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
@@ -99,10 +102,16 @@ def _demands(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, (Image.Image, np.ndarray)):  # what it shows, not where it lies in memory
+        return f"picture {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:12]}"
     return getattr(value, "__name__", repr(value))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -41,23 +42,29 @@ class Heatmaps:
     def __len__(self) -> int:
         return len(self.signed)
 
-    @property
+    @cached_property
     def maps(self) -> Floats:
-        """The positive evidence, ReLU of `signed`: `(N, h, w)`, raw scale."""
-        return np.asarray(np.maximum(self.signed, 0))
+        """The positive evidence, ReLU of `signed`: `(N, h, w)`, raw scale, read-only."""
+        maps = np.maximum(self.signed, 0)
+        maps.flags.writeable = False
+        return maps
 
-    @property
+    @cached_property
     def empty(self) -> npt.NDArray[np.bool_]:
         """Where there is no positive evidence at all for the class at this layer, `(N,)`."""
-        return np.asarray(~(self.signed > 0).any(axis=(1, 2)))
+        empty = np.asarray(~(self.signed > 0).any(axis=(1, 2)))
+        empty.flags.writeable = False
+        return empty
 
-    @property
+    @cached_property
     def negative_share(self) -> npt.NDArray[np.float64]:
         """Σ ReLU(−S) / Σ|S| of each signed map S, `(N,)`; 0 for a map that is zero everywhere."""
         signed = self.signed.astype(np.float64)
         total = np.abs(signed).sum(axis=(1, 2))
         negative = np.maximum(-signed, 0).sum(axis=(1, 2))
-        return np.asarray(np.divide(negative, total, out=np.zeros_like(total), where=total > 0))
+        share: npt.NDArray[np.float64] = np.divide(negative, total, out=np.zeros_like(total), where=total > 0)
+        share.flags.writeable = False
+        return share
 
     def normalized(self) -> Floats:
         """Each map divided by its own maximum; an empty map stays zero. Never min-max, which moves mass."""
