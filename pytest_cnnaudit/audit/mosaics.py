@@ -24,6 +24,7 @@ from pytest_cnnaudit.audit.judging import (
     as_population,
     case_id,
     demanded,
+    no_evidence,
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Label, check_labels
@@ -89,8 +90,7 @@ class Mosaics(Base):
         scores = []
         for index, (_, cell) in enumerate(drawn):
             if empty[index]:
-                why = f"(empty heatmap, {negative[index]:.0%} of the evidence is negative)"
-                scores.append(Score(None, chance, f"no positive evidence for this class at this layer {why}"))
+                scores.append(Score(None, chance, no_evidence(float(negative[index]))))
             else:
                 heatmap = np.maximum(maps.signed[index], 0)
                 scores.append(Score(float(metrics.grid_pointing(heatmap, cell, grid)), chance))
