@@ -266,7 +266,8 @@ class TestPage:
         pixels = self.pixels(grid)
         # A crop of 1 leaves 6 pixels, 8 times larger, and 1 between two of them.
         assert pixels.shape == (48, 104, 3)
-        assert pixels[:, :48].max() <= 8  # but for what JPEG does
+        assert pixels[20:, :48].max() <= 8  # below the number, and but for what JPEG does
+        assert pixels[:16, :12].max() > 200
         red, green, blue = pixels[16:32, 72:88].mean(axis=(0, 1))
         assert green > red > blue + 50
 
