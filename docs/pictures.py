@@ -2,6 +2,7 @@
 
     python docs/pictures.py            draws them; a minute
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
+    python docs/pictures.py --filters  prints the table of docs/inside-the-network.md instead; a minute
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -14,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from pytest_cnnaudit import Box, Case, Engine, load_cases, metrics
-from pytest_cnnaudit.engine import Heatmaps
+from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
+from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -30,6 +33,7 @@ IMAGES = ROOT / "docs" / "images"
 PICTURE = "pictures/cat-02.jpg"
 SIDE, GAP, CAPTION = 192, 8, 30
 COLUMNS = 5
+SEED = 0
 MEASURED = 24  # pictures, eight of each class
 CHANNELS_A_ROW, CHANNEL_GAP = 16, 1
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -48,14 +52,44 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(table(engines, cases[:MEASURED]))
         return
+    if sys.argv[1:] == ["--filters"]:
+        print(filters_table(engines["honest"]))
+        return
     if sys.argv[1:]:
-        sys.exit(f"{sys.argv[1]!r} is not known; --table is all that may be asked for")
+        sys.exit(f"{sys.argv[1]!r} is not known; --table and --filters are all that may be asked for")
     case = next(case for case in cases if str(case.image).endswith(PICTURE))
     for kind, engine in engines.items():
         save(all_methods(engine, case), f"methods-{kind}")
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
+    save(sparsity(engines["honest"], cases), "sparsity")
+    save(gains(engines["honest"]), "gains")
+
+
+def filters_table(engine: Engine) -> str:
+    """What the assertions on filters measure in each convolution, trained and with fresh weights, as Markdown."""
+    keras.utils.set_random_seed(0)
+    untrained = Engine(keras.models.clone_model(engine.model), progress=False)
+    lines = ["| | cosine of kernels | smallest gain | median gain | similarity of patterns |", "|---|---|---|---|---|"]
+    for kind, one in (("trained", engine), ("untrained", untrained)):
+        for path, kernels in one.kernels().items():
+            cosine = metrics.nearest_others(kernels.filters).similarity.max()
+            found, start = common_start(one, path)
+            gain = pattern_gains(one, found, start, SEED)
+            similarity = likenesses(found, start).similarity.max()
+            numbers = f"{cosine:.2f} | {gain.min():.1f} | {np.median(gain):.0f} | {similarity:.2f}"
+            lines.append(f"| `{path}`, {kind} | {numbers} |")
+    return "\n".join(lines)
+
+
+def common_start(engine: Engine, layer: str) -> tuple[FilterPatterns, npt.NDArray[np.float32]]:
+    """The patterns that the assertions judge, and the noise they are grown from."""
+    height, width, _ = engine.input_shape
+    assert height is not None
+    assert width is not None
+    start = engine.pattern_start((height, width), seed=SEED)
+    return engine.filter_patterns(layer, size=(height, width), init=start, seed=SEED), start
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -131,6 +165,39 @@ def patterns(engine: Engine) -> Image.Image:
             )
             for found, name in ((pixels, "pixels"), (waves, "fourier"))
             for index, picture, responds in zip(found.filters, found.pictures(crop), found.responds, strict=True)
+        ]
+    )
+
+
+def sparsity(engine: Engine, cases: Sequence[Case]) -> Image.Image:
+    """Share of zeros by layer, mean over the pictures."""
+    paths = [layer.path for layer in engine.layers if layer.is_relu_like]
+    stats = engine.activation_stats(cases, paths)
+    line, label, length = 34, 90, 520
+    drawn = Image.new("RGB", (label + length + 80, line * len(paths) + GAP), PAPER)
+    pen = ImageDraw.Draw(drawn)
+    for row, path in enumerate(paths):
+        share, top = stats[path].sparsity, GAP // 2 + row * line
+        pen.rectangle((label, top + 6, label + length, top + line - 6), "#ebeef3")
+        pen.rectangle((label, top + 6, label + round(share * length), top + line - 6), "#2f6fb7")
+        caption(drawn, path, label // 2, top + (line - CAPTION) // 2)
+        caption(drawn, f"{share:.2f}", label + length + 40, top + (line - CAPTION) // 2)
+    return drawn
+
+
+def gains(engine: Engine) -> Image.Image:
+    """Patterns of the five filters of conv3 with the smallest gain, and of the five with the largest."""
+    found, start = common_start(engine, "conv3")
+    gain = pattern_gains(engine, found, start, SEED)
+    order, pictures = np.argsort(gain), found.pictures(crop=12)
+    rows = [*order[:COLUMNS], *order[-COLUMNS:]]
+    return sheet(
+        [
+            (
+                Image.fromarray(pictures[row]).resize((SIDE, SIDE), Image.Resampling.BICUBIC),
+                f"{found.filters[row]}: gain {gain[row]:.1f}",
+            )
+            for row in rows
         ]
     )
 

@@ -18,8 +18,7 @@ from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine import Layer, LayerStats
-    from pytest_cnnaudit.engine.kernels import Kernels
+    from pytest_cnnaudit.engine import Kernels, Layer, LayerStats
 
 
 class Inside(Base):
