@@ -136,6 +136,10 @@ class Results:
             self._keep(key, kept)
         return kept
 
+    def finite(self, images: Any, layers: Sequence[str]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """Which pictures' activations are finite, layer by layer."""
+        return self.engine.finite(images, layers)
+
     def _case_key(self, case: Case) -> Hashable:
         """What tells one case's model input from another's."""
         return (picture_key(case), self.engine.other_inputs_key(case))

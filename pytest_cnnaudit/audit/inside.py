@@ -201,14 +201,82 @@ class Inside(Base):
             evidence=tuple(evidence),
         )
 
+    @audited
+    def assert_finite(self, cases: Any, *, layers: Sequence[str] | None = None) -> Finding:
+        """No activation of any layer is NaN or infinity, for any of the pictures; `layers` are by default all.
+
+        The value is the share of pictures with such an activation, and none is allowed. What a layer hands to an
+        activation of its own counts as well: a ReLU makes 0 of −∞, and on TensorFlow of NaN. Elsewhere such
+        values are an error; here they are what is judged, so NaN in a weight fails this assertion too.
+        """
+        from pytest_cnnaudit.engine.outputs import NonFiniteError
+
+        images = as_cases(cases)
+        if images is not None:
+            as_population(images)
+        limit = Threshold("pictures with NaN or infinity", 0.0, "at_most")
+        try:
+            chosen = self._named(layers) or list(self.engine.layers)
+        except NonFiniteError as error:  # found in the model's weights when the engine was made
+            message = self._message("finite", False, [str(error)])
+            return Finding(
+                self._test, "finite", "failed", threshold=0.0, direction="at_most", thresholds=(limit,), message=message
+            )
+        found = self._results.finite(cases if images is None else images, [layer.path for layer in chosen])
+        self._recorder.saw(images or (), case_digest)
+        wrong = ~np.stack(list(found.values()))
+        n, bad = wrong.shape[1], np.flatnonzero(wrong.any(axis=0))
+        names = [f"picture {index}" if images is None else case_id(images[index], index) for index in range(n)]
+        paths = np.array(list(found), object)
+        share, passed = len(bad) / n, not len(bad)
+        lines = [f"{len(bad)} of {n} pictures with NaN or infinity in an activation: {compared(share, limit)}"]
+        if not passed:
+            first = int(np.argmax(wrong.any(axis=1)))
+            there = np.flatnonzero(wrong[first])
+            lines += [
+                f"first layer: {paths[first]!r}, {len(there)} of {n} pictures: {listed(names[one] for one in there)}",
+                f"layers with NaN or infinity: {listed(paths[wrong.any(axis=1)])}",
+                "" if len(there) == len(bad) else f"all such pictures: {listed(names[index] for index in bad)}",
+            ]
+        lines.append(f"over {n} pictures and {len(paths)} layers")
+        rows = [
+            {"layer": path, "value": float(flags.mean()), "note": f"{flags.sum()} of {n} pictures"}
+            for path, flags in zip(paths, wrong, strict=True)
+        ]
+        chart = {"kind": "layers", "title": "NaN or infinity by layer", "unit": "share of pictures", "rows": rows}
+        return Finding(
+            self._test,
+            "finite",
+            "passed" if passed else "failed",
+            value=share,
+            threshold=0.0,
+            direction="at_most",
+            n=n,
+            passed=n - len(bad),
+            layer=None if passed else paths[first],
+            thresholds=(limit,),
+            message=self._message("finite", passed, lines),
+            cases=tuple(
+                CaseResult(name, float(flags.any()), "failed" if flags.any() else "passed", _first_layer(paths, flags))
+                for name, flags in zip(names, wrong.T, strict=True)
+            ),
+            evidence=(chart,),
+        )
+
     def _relu_like(self, layers: Sequence[str] | None, what: str) -> list[Layer]:
-        if isinstance(layers, str) or not isinstance(layers, (Iterable, NoneType)):
-            raise TypeError(f"layers must be a sequence of layer names, not {layers!r}")
-        if layers is None:
+        chosen = self._named(layers)
+        if chosen is None:
             chosen = [layer for layer in self.engine.layers if layer.is_relu_like]
             if not chosen:
                 raise ValueError(f"The model has no ReLU-like layer to judge {what}")
-            return chosen
+        return chosen
+
+    def _named(self, layers: Sequence[str] | None) -> list[Layer] | None:
+        """The layers with these names, in the order of execution; None where none are named."""
+        if isinstance(layers, str) or not isinstance(layers, (Iterable, NoneType)):
+            raise TypeError(f"layers must be a sequence of layer names, not {layers!r}")
+        if layers is None:
+            return None
         wanted = {self.engine.layer(name).path for name in layers}
         if not wanted:
             raise ValueError("layers is empty: name at least one layer, or leave it out")
@@ -229,6 +297,11 @@ class Inside(Base):
                     f"The activations of {path!r} hold NaN or infinity: nothing about them can be judged"
                 )
         return stats
+
+
+def _first_layer(paths: Any, wrong: Any) -> str:
+    """Where NaN or infinity first appear in a picture."""
+    return f"first in {paths[np.argmax(wrong)]!r}" if wrong.any() else ""
 
 
 def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import copy
 import difflib
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from pytest_cnnaudit.cases import Case, CaseError
 from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
@@ -179,7 +180,7 @@ class Engine:
         By default those of every convolution and pooling layer. All are held in memory at once; use
         `activation_stats` for many pictures.
         """
-        wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
+        wanted = self._chosen(layers, _is_convolution_or_pooling)
         parts = [
             [array[: batch.count] for array in self._network.activations(batch.arrays, wanted)]
             for batch in self._batches(images)
@@ -193,14 +194,38 @@ class Engine:
 
         By default of every convolution and pooling layer.
         """
-        wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
-        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in wanted]
+        return self.look_inside(images, stats=self._chosen(layers, _is_convolution_or_pooling))[0]
+
+    def finite(self, images: Any, layers: Layers = None) -> dict[str, npt.NDArray[np.bool_]]:
+        """Whether each picture's values in a layer are neither NaN nor infinity, by path: `(N,)`.
+
+        By default of every layer, in the order of execution, and of a subclassed model's output, by its name.
+        Nothing is raised for those that are not, other than elsewhere. What a layer with an activation of its own
+        hands to that counts as well: a ReLU hides −∞.
+        """
+        wanted = self._chosen(layers, lambda _: True)
+        found = self.look_inside(images, finite=wanted)[1]
+        return found if layers is None else {layer.path: found[layer.path] for layer in wanted}
+
+    def look_inside(
+        self, images: Any, *, stats: Sequence[Layer] = (), finite: Sequence[Layer] = ()
+    ) -> tuple[dict[str, LayerStats], dict[str, npt.NDArray[np.bool_]]]:
+        """`activation_stats` of some layers and `finite` of some, from one pass of each batch.
+
+        What a subclassed model computes outside of its layers shows in its output only, which is looked at as well.
+        """
+        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in stats]
+        flags: list[npt.NDArray[np.bool_]] = []
         for batch in self._batches(images):
-            for one, (reduced, positions) in zip(
-                collected, self._network.reductions(batch.arrays, wanted), strict=True
-            ):
+            reductions, are_finite = self._network.inside(batch.arrays, stats, finite)
+            for one, (reduced, positions) in zip(collected, reductions, strict=True):
                 one.add(reduced[:, : batch.count], positions)
-        return {layer.path: one.stats() for layer, one in zip(wanted, collected, strict=True)}
+            flags.append(are_finite[:, : batch.count])
+        paths = [*(layer.path for layer in finite), self.model.name]
+        found = dict(zip(paths, np.concatenate(flags, axis=1), strict=True))
+        if not finite or isinstance(self.model, (keras.Sequential, keras.Function)):
+            del found[self.model.name]
+        return {layer.path: one.stats() for layer, one in zip(stats, collected, strict=True)}, found
 
     def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
         """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
@@ -401,6 +426,35 @@ class Engine:
         """
         return patterns.filter_activations(self, layer, index, pictures)
 
+    def inputs(self, images: Any) -> ModelInputs:
+        """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
+
+        By the inputs' names; such a mapping, changed or not, is taken as images and used as it is.
+        """
+        made = list(self._batches(images))
+        rows = zip(*([array[: batch.count] for array in batch.arrays] for batch in made), strict=True)
+        names = [one.name for one in (self._network.inputs.explained, *self._network.inputs.others)]
+        inputs = ModelInputs(zip(names, map(np.concatenate, rows), strict=True))
+        inputs.preprocessing = made[0].preprocessing
+        return inputs
+
+    def reinitialized(self, layer: str | None = None, *, seed: int = 0, negated: bool = False) -> Engine:
+        """An engine whose model has random weights in every layer from the output down to `layer`, included.
+
+        None is for all layers. Where `layer` has no weights, such as an activation, those before it that make it
+        are included down to the nearest with a kernel. Kernels are drawn from N(0, 2 / fan-in) by NumPy, alike on
+        all backends; biases are 0, scales 1, and batch normalizations use each picture's own statistics. `negated`
+        turns the sign of the last kernel: of all logits, where the head is linear.
+
+        The model is not touched: the weights are handed to each computation, and stand for its own there. So it
+        need not be copied either, which not every model can be. Raises `ValueError` where nothing from the output
+        down to the layer has weights.
+        """
+        path = None if layer is None else self.layer(layer).path
+        other = copy.copy(self)
+        other._network = self._network.reinitialized(path, seed, negated=negated)
+        return other
+
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
         if not any(callable(value) for value in self._other_inputs.values()):
@@ -445,6 +499,7 @@ class Engine:
 
     def _batches(self, images: Any) -> Iterator[Batch]:
         inputs, given = self._network.inputs, {}
+        made_by = images.preprocessing if isinstance(images, ModelInputs) else None
         if isinstance(images, Mapping):
             given = {name: value for name, value in images.items() if inputs.find(name) is not inputs.explained}
             if inputs.explained.name not in images:
@@ -454,8 +509,8 @@ class Engine:
             images = images[inputs.explained.name]
         given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
         others = Others(inputs, self._other_inputs, given) if inputs.others else None
-        made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others)
-        return self._ranges.watched(made, None if getattr(images, "ndim", 0) == 4 else self.preprocessing)
+        made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others, made_by)
+        return self._ranges.watched(made, made_by if getattr(images, "ndim", 0) == 4 else self.preprocessing)
 
     def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         _ = self._structure
@@ -497,6 +552,10 @@ class Engine:
             problem = "has no label" if label is None else f"has several labels {label}"
             raise CaseError(f"target='label', but image {index} {problem}; name the target class")
         return self.class_index(label)
+
+
+def _is_convolution_or_pooling(layer: Layer) -> bool:
+    return any(word in layer.type for word in _CONVOLUTION_OR_POOLING)
 
 
 class _Collected:

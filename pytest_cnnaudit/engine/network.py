@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
 from pytest_cnnaudit.engine.loading import ModelError
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation, expectation
+from pytest_cnnaudit.engine.reinitialising import FreshWeights, fresh_weights
 from pytest_cnnaudit.engine.tracing import Call, Layer
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -73,6 +75,7 @@ class Network:
         self._compiled: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
         self._is_linear = False
         self._depends: set[str] = set()
+        self._fresh: FreshWeights | None = None
 
     @cached_property
     def structure(self) -> Structure:
@@ -117,6 +120,14 @@ class Network:
         """How logits become probabilities: as found in the model, else as given, else by the convention."""
         conventional: Activation = "sigmoid" if self.structure.outputs == 1 else "softmax"
         return self.structure.activation or self._given_activation or conventional
+
+    def reinitialized(self, path: str | None, seed: int, *, negated: bool) -> Network:
+        """The same model with fresh weights from the output down to a layer, or in all; see `fresh_weights`."""
+        other = copy.copy(self)
+        other._fresh = fresh_weights(self.model, self.structure.layers, path, seed, negated=negated)
+        # What the head is was found with the trained weights; with random ones logits may look like probabilities.
+        other._is_linear = True
+        return other
 
     # Functions from arrays to arrays
 
@@ -178,12 +189,20 @@ class Network:
         arrays = (pictures, np.asarray(index, np.int32))
         return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
 
-    def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[tuple[Array, int]]:
-        """Of each layer's output the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are."""
-        program = partial(self._stats_program, layers)
-        reduced, positions = self._function("stats", program, arrays, layers)(*arrays)
-        _check_rows(layers, [one.shape[1] for one in reduced], len(arrays[0]))
-        return list(zip(reduced, positions.tolist(), strict=True))
+    def inside(
+        self, arrays: Arrays, reduced: Sequence[Layer], finite: Sequence[Layer]
+    ) -> tuple[list[tuple[Array, int]], Array]:
+        """Of one pass: the reductions of some layers' outputs, and which values of some layers are finite.
+
+        By layer the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are; and whether a
+        picture's values in each layer, and last in the output, are neither NaN nor infinity, `(layers + 1, N)` bool.
+        There those count as well that a layer hands to its own activation.
+        """
+        program = partial(self._inside_program, reduced, finite)
+        function = self._function("inside", program, arrays, (*reduced, *finite), str(len(reduced)))
+        reductions, positions, are_finite = function(*arrays)
+        _check_rows(reduced, [one.shape[1] for one in reductions], len(arrays[0]))
+        return list(zip(reductions, positions.tolist(), strict=True)), are_finite
 
     def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
         """The logits, unless they are not finite, or are probabilities: in 0 to 1 whatever the input."""
@@ -216,14 +235,16 @@ class Network:
     ) -> Callable[..., Any]:
         """The compiled function of this kind for these layers and shapes: made once, kept."""
         shapes = tuple((array.shape, array.dtype.str) for array in arrays)
-        key = (kind, tuple(layer.path for layer in layers), score, shapes)
+        fresh = self._fresh
+        key = (kind, tuple(layer.path for layer in layers), score, shapes, None if fresh is None else fresh.first)
         if key not in self._compiled:
             _ = self.structure  # a wrong head is found before anything is compiled for it
+            program = program if fresh is None else partial(self._with_fresh_weights, fresh, program)
             self._compiled[key] = self.one_at_a_time(self.backend.compiled(program, self.model))
             while len(self._compiled) > _MOST_COMPILED:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        return self._compiled[key]
+        return self._compiled[key] if fresh is None else partial(self._compiled[key], *fresh.values)
 
     @staticmethod
     def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -303,6 +324,12 @@ class Network:
 
     # Programs: from tensors to tensors, run by the backend
 
+    def _with_fresh_weights(self, fresh: FreshWeights, program: Callable[..., Any], *tensors: Tensor) -> Any:
+        """The program, whose first tensors are the fresh weights: other ones need no other compilation."""
+        count = len(fresh.variables)
+        with fresh.used(self.model, tensors[:count]):
+            return program(*tensors[count:])
+
     def _logits_program(self, *tensors: Tensor) -> Tensor:
         return self._scores(tensors, "logit")[0]
 
@@ -315,25 +342,51 @@ class Network:
             logits = self._logits_program(*tensors)
         return logits, [channels_last(seen[layer.path]) for layer in layers]
 
-    def _stats_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions."""
-        reduced: dict[str, Tensor] = {}
-        counted: dict[str, int] = {}
+    def _inside_program(
+        self, reduced: Sequence[Layer], finite: Sequence[Layer], *tensors: Tensor
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions.
 
-        def observe(layer: Layer, output: Tensor) -> Tensor:
-            values = keras.ops.cast(channels_last(output), "float32")
-            rows, channels = values.shape[0], values.shape[-1]
-            positions = int(np.prod(values.shape[1:-1]))
-            flat = keras.ops.reshape(values, (rows, positions, channels))
-            found = self.backend.reductions(flat)
-            reduced[layer.path] = keras.ops.stack([found[name] for name in backends.REDUCTIONS])
-            counted[layer.path] = positions
+        And whether each picture's values are finite in each layer and in the output, `(layers + 1, N)`.
+        """
+        rows = tensors[0].shape[0]
+        reductions: dict[str, Tensor] = {}
+        positions: dict[str, int] = {}
+        are_finite: dict[str, Tensor] = {}
+
+        def reduce(layer: Layer, output: Tensor) -> Tensor:
+            reductions[layer.path], positions[layer.path] = self._reductions(output)
             return output
 
-        with tracing.observed(layers, observe):
-            self.call(tensors)
-        positions = np.asarray([counted[layer.path] for layer in layers], np.int32)
-        return [reduced[layer.path] for layer in layers], keras.ops.convert_to_tensor(positions)
+        def look(layer: Layer, values: Tensor) -> None:
+            found, path = self._are_finite(values, rows), layer.path
+            are_finite[path] = keras.ops.logical_and(are_finite[path], found) if path in are_finite else found
+
+        with tracing.observed(reduced, reduce), tracing.observed_with_inputs_of_activations(finite, look):
+            output, _ = self.call(tensors)
+        flags = [*(are_finite[layer.path] for layer in finite), self._are_finite(output, rows)]
+        return (
+            [reductions[layer.path] for layer in reduced],
+            keras.ops.convert_to_tensor(np.asarray([positions[layer.path] for layer in reduced], np.int32)),
+            # Nobody asked: then what comes after the layers need not be computed.
+            keras.ops.stack(flags) if finite else keras.ops.zeros((1, rows), "bool"),
+        )
+
+    def _reductions(self, output: Tensor) -> tuple[Tensor, int]:
+        """`(6, N, K)`, and the number of positions."""
+        values = keras.ops.cast(channels_last(output), "float32")
+        count, channels = values.shape[0], values.shape[-1]
+        positions = int(np.prod(values.shape[1:-1]))
+        found = self.backend.reductions(keras.ops.reshape(values, (count, positions, channels)))
+        return keras.ops.stack([found[name] for name in backends.REDUCTIONS]), positions
+
+    def _are_finite(self, values: Tensor, rows: int) -> Tensor:
+        """`(rows,)` bool; windows of a picture lie together, and what is of no picture is of all."""
+        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(values.dtype)):
+            return keras.ops.ones((rows,), "bool")
+        own = bool(values.shape) and values.shape[0] % rows == 0
+        found = self.backend.finite(keras.ops.reshape(values, (rows if own else 1, -1)))
+        return found if own else keras.ops.broadcast_to(found, (rows,))
 
     def _gradients_program(
         self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor

@@ -370,7 +370,8 @@ def _ascend(
     def run(rows: npt.NDArray[np.intp], steps: int) -> Sequence[Floats]:
         start = _random(filters[rows], ascent, seed) if starts is None else _parameters(starts[rows], ascent)
         losses = np.zeros((len(rows), ascent.steps + 1), np.float32)
-        results: Sequence[Floats] = pace.climb(np.int32(steps), start, losses, shifts, filters[rows].astype(np.int32))
+        moves = np.broadcast_to(shifts, (len(rows), *shifts.shape))
+        results: Sequence[Floats] = pace.climb(np.int32(steps), start, losses, moves, filters[rows].astype(np.int32))
         return results
 
     size = _chunk_size(engine, ascent, pace, len(filters), run)
@@ -457,7 +458,7 @@ class _Climb:
 
         def objective(watch: Watch) -> tuple[Tensor, Tensor]:
             pictures = _pictures(watch(parameters), ascent)
-            seen = _shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures
+            seen = _shifted(pictures, ops.take(shifts[0], index, axis=0)) if ascent.jitter else pictures
             loss = self._loss(seen, chosen)
             return ops.sum(loss - _penalties(pictures, ascent)) * self.loss_scale, ops.stop_gradient(loss)
 
