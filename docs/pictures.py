@@ -3,6 +3,7 @@
     python docs/pictures.py            draws them; a minute
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
     python docs/pictures.py --where    prints the table of docs/where-it-looks.md instead; seconds
+    python docs/pictures.py --filters  prints the table of docs/inside-the-network.md instead; a minute
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -24,7 +26,8 @@ from pytest_cnnaudit import AuditFailure, Box, Case, Engine, load_cases, metrics
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.audit.localisation import BLOB, OTHERS
 from pytest_cnnaudit.audit.mosaics import draw_mosaics, make_mosaics
-from pytest_cnnaudit.engine import Heatmaps
+from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
+from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.record import Finding, Recorder
 from pytest_cnnaudit.results import Results
@@ -37,6 +40,7 @@ IMAGES = ROOT / "docs" / "images"
 PICTURE = "pictures/cat-02.jpg"
 SIDE, GAP, CAPTION = 192, 8, 30
 COLUMNS = 5
+SEED = 0
 MEASURED = 24  # pictures, eight of each class
 CHANNELS_A_ROW, CHANNEL_GAP = 16, 1
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -52,14 +56,17 @@ def main() -> None:
         kind: Engine(FIXTURES / f"{kind}.keras", class_names=FIXTURES / "class_names.txt", seed=0, progress=False)
         for kind in ("honest", "shortcut")
     }
-    if sys.argv[1:] == ["--table"]:
-        print(table(engines, cases[:MEASURED]))
-        return
-    if sys.argv[1:] == ["--where"]:
-        print(where_table(engines, cases))
-        return
+    tables = {
+        "--table": lambda: table(engines, cases[:MEASURED]),
+        "--where": lambda: where_table(engines, cases),
+        "--filters": lambda: filters_table(engines["honest"]),
+    }
+    for asked in sys.argv[1:]:
+        if asked not in tables:
+            sys.exit(f"{asked!r} is not known; {', '.join(tables)} are all that may be asked for")
+        print(tables[asked]())
     if sys.argv[1:]:
-        sys.exit(f"{sys.argv[1]!r} is not known; --table and --where are all that may be asked for")
+        return
     case = next(case for case in cases if str(case.image).endswith(PICTURE))
     for kind, engine in engines.items():
         save(all_methods(engine, case), f"methods-{kind}")
@@ -67,6 +74,33 @@ def main() -> None:
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
     save(where(engines, cases, case), "where-it-looks")
+    save(sparsity(engines["honest"], cases), "sparsity")
+    save(gains(engines["honest"]), "gains")
+
+
+def filters_table(engine: Engine) -> str:
+    """What the assertions on filters measure in each convolution, trained and with fresh weights, as Markdown."""
+    keras.utils.set_random_seed(0)
+    untrained = Engine(keras.models.clone_model(engine.model), progress=False)
+    lines = ["| | cosine of kernels | smallest gain | median gain | similarity of patterns |", "|---|---|---|---|---|"]
+    for kind, one in (("trained", engine), ("untrained", untrained)):
+        for path, kernels in one.kernels().items():
+            cosine = metrics.nearest_others(kernels.filters).similarity.max()
+            found, start = common_start(one, path)
+            gain = pattern_gains(one, found, start, SEED)
+            similarity = likenesses(found, start).similarity.max()
+            numbers = f"{cosine:.2f} | {gain.min():.1f} | {np.median(gain):.0f} | {similarity:.2f}"
+            lines.append(f"| `{path}`, {kind} | {numbers} |")
+    return "\n".join(lines)
+
+
+def common_start(engine: Engine, layer: str) -> tuple[FilterPatterns, npt.NDArray[np.float32]]:
+    """The patterns that the assertions judge, and the noise they are grown from."""
+    height, width, _ = engine.input_shape
+    assert height is not None
+    assert width is not None
+    start = engine.pattern_start((height, width), seed=SEED)
+    return engine.filter_patterns(layer, size=(height, width), init=start, seed=SEED), start
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -221,6 +255,39 @@ def patterns(engine: Engine) -> Image.Image:
             )
             for found, name in ((pixels, "pixels"), (waves, "fourier"))
             for index, picture, responds in zip(found.filters, found.pictures(crop), found.responds, strict=True)
+        ]
+    )
+
+
+def sparsity(engine: Engine, cases: Sequence[Case]) -> Image.Image:
+    """Share of zeros by layer, mean over the pictures."""
+    paths = [layer.path for layer in engine.layers if layer.is_relu_like]
+    stats = engine.activation_stats(cases, paths)
+    line, label, length = 34, 90, 520
+    drawn = Image.new("RGB", (label + length + 80, line * len(paths) + GAP), PAPER)
+    pen = ImageDraw.Draw(drawn)
+    for row, path in enumerate(paths):
+        share, top = stats[path].sparsity, GAP // 2 + row * line
+        pen.rectangle((label, top + 6, label + length, top + line - 6), "#ebeef3")
+        pen.rectangle((label, top + 6, label + round(share * length), top + line - 6), "#2f6fb7")
+        caption(drawn, path, label // 2, top + (line - CAPTION) // 2)
+        caption(drawn, f"{share:.2f}", label + length + 40, top + (line - CAPTION) // 2)
+    return drawn
+
+
+def gains(engine: Engine) -> Image.Image:
+    """Patterns of the five filters of conv3 with the smallest gain, and of the five with the largest."""
+    found, start = common_start(engine, "conv3")
+    gain = pattern_gains(engine, found, start, SEED)
+    order, pictures = np.argsort(gain), found.pictures(crop=12)
+    rows = [*order[:COLUMNS], *order[-COLUMNS:]]
+    return sheet(
+        [
+            (
+                Image.fromarray(pictures[row]).resize((SIDE, SIDE), Image.Resampling.BICUBIC),
+                f"{found.filters[row]}: gain {gain[row]:.1f}",
+            )
+            for row in rows
         ]
     )
 

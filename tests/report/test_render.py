@@ -335,3 +335,18 @@ def test_colours_have_enough_contrast(scheme):
     for text, ground in pairs:
         light, dark = sorted((luminance(colour[text]), luminance(colour[ground])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= CONTRAST, (text, ground)
+
+
+def test_what_is_counted_has_its_name_where_it_is_no_pictures(tmp_path, record, part, finding):
+    parts = [part(finding(name="no_duplicate_filters", mostly=None, n=6, evidence=[]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "<dt>Layers</dt><dd>6</dd>" in page
+    assert "<dt>Pictures</dt>" not in page
+    assert "6 layers" in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_pictures_are_counted_by_their_number_alone(tmp_path, record, part, finding):
+    parts = [part(finding(name="no_dead_filters", mostly=None, n=6, evidence=[]))]
+    render(record(parts), parts, tmp_path)
+    assert ">6</td>" in (tmp_path / "index.html").read_text("utf-8")
