@@ -302,6 +302,14 @@ def test_whatever_is_not_edited_reaches_the_model_as_in_the_untouched_picture(
     assert view["predictions"] == case["predictions"]
 
 
+def test_what_is_transparent_is_edited_as_it_is_seen(audit):
+    # Black to the left; to the right a red that nobody sees, since it is transparent: white. The mean is grey.
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:, 2:, 0], pixels[:, :2, 3] = 255, 255
+    finding = refused(audit.assert_object_suffices, Case(pixels, label="red", region=Box(0, 0, 2, 4)), fill="mean")
+    assert finding.value == pytest.approx(1 / 3, abs=1e-6)
+
+
 def test_the_region_of_a_turned_picture_is_hidden_where_the_viewer_sees_it(tmp_path, audit_of):
     # Stored: the left column is red. Seen: the top row is.
     case = Case(oriented(tmp_path / "cat.png"), label="red", region=Box(0, 0, 4, 1))
