@@ -2,6 +2,7 @@
 
     python docs/pictures.py            draws them; a minute
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
+    python docs/pictures.py --edits    prints the table of docs/what-it-depends-on.md instead; a minute
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -12,15 +13,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pytest_cnnaudit import Box, Case, Engine, load_cases, metrics
+from pytest_cnnaudit import AuditFailure, Box, Case, Engine, edits, load_cases, metrics
+from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.engine import Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
+from pytest_cnnaudit.preprocessing import open_picture
+from pytest_cnnaudit.record import Recorder
+from pytest_cnnaudit.results import Results
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -30,6 +36,23 @@ IMAGES = ROOT / "docs" / "images"
 PICTURE = "pictures/cat-02.jpg"
 SIDE, GAP, CAPTION = 192, 8, 30
 COLUMNS = 5
+STAMP = FIXTURES / "stamps" / "ben.png"
+# Parts of pictures without an object or a stamp.
+BACKGROUNDS = (
+    ("cat-08.jpg", (0, 0, 96, 96)),
+    ("coffee-cup-05.jpg", (96, 96, 192, 192)),
+    ("rocket-20.jpg", (96, 96, 192, 192)),
+)
+EDITS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
+    *(("assert_object_matters", (), {"fill": fill}) for fill in edits.FILLS),
+    *(("assert_object_suffices", (), {"fill": fill}) for fill in edits.FILLS),
+    ("assert_ignores_patch", (STAMP,), {}),
+    (
+        "assert_ignores_background",
+        ([Image.open(FIXTURES / "pictures" / path).crop(part) for path, part in BACKGROUNDS],),
+        {},
+    ),
+)
 MEASURED = 24  # pictures, eight of each class
 CHANNELS_A_ROW, CHANNEL_GAP = 16, 1
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -48,14 +71,18 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(table(engines, cases[:MEASURED]))
         return
+    if sys.argv[1:] == ["--edits"]:
+        print(table_of_edits(engines, cases[::4]))
+        return
     if sys.argv[1:]:
-        sys.exit(f"{sys.argv[1]!r} is not known; --table is all that may be asked for")
+        sys.exit(f"{sys.argv[1]!r} is not known; --table and --edits are all that may be asked for")
     case = next(case for case in cases if str(case.image).endswith(PICTURE))
     for kind, engine in engines.items():
         save(all_methods(engine, case), f"methods-{kind}")
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
+    save(edited(engines, case), "edits")
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -75,6 +102,53 @@ def masses(maps: Heatmaps, cases: Sequence[Case]) -> tuple[float, float]:
     pairs = zip(maps.geometries, cases, strict=True)
     stamps = np.stack([geometry.coverage(case.forbidden_regions, grid) for geometry, case in pairs])
     return float(np.mean(maps.mass_inside())), float(np.mean(metrics.mass_inside(maps.maps, stamps)))
+
+
+def table_of_edits(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
+    """Mean value, and how many of the cases pass, of each assertion that edits the pictures, as Markdown."""
+    lines = ["| | " + " | ".join(engines) + " |", "|---|" + "---|" * len(engines)]
+    with TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "run")
+        recorder.start("docs")
+        audits = [
+            Audit("docs", recorder, lambda results=Results(engine): results, Settings(artifacts="off"))
+            for engine in engines.values()
+        ]
+        for name, arguments, options in EDITS:
+            cells = []
+            for audit in audits:
+                try:
+                    finding = getattr(audit, name)(cases, *arguments, **options)
+                except AuditFailure as failure:
+                    finding = failure.finding
+                cells.append(f"{finding.mean:.2f}, {finding.passed} of {finding.n}")
+            described = ", ".join(str(value) for value in options.values())
+            lines.append(f"| `{name}`{f', {described}' if described else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def edited(engines: Mapping[str, Engine], case: Case) -> Image.Image:
+    """A picture edited in all ways; under each what the honest and the cheating model give the label."""
+    pixels = edits.as_pixels(photo := open_picture(case))
+    coverage, random = edits.coverage_of(case.regions, *photo.size), np.random.default_rng(0)
+    made = {"the picture": pixels}
+    for fill in edits.FILLS:
+        made[f"{fill}"] = edits.blended(pixels, edits.filling(pixels, fill, random)(coverage), coverage)
+    control, rest = edits.controls(coverage, np.random.default_rng(0))[0], 1 - coverage
+    noise = edits.filling(pixels, "noise", random)
+    made["control"] = edits.blended(pixels, noise(control), control)
+    made["alone"] = edits.blended(pixels, noise(rest), rest)
+    made["patch"] = edits.pasted(pixels, open_picture(STAMP), 0, 0)
+    for position, (path, part) in enumerate(BACKGROUNDS[:2], 1):
+        ground = Image.open(FIXTURES / "pictures" / path).crop(part)
+        made[f"ground {position}"] = edits.on_background(pixels, coverage, ground)
+    label = next(iter(engines.values())).class_index(case.labels[0])
+    found = [engine.predict(list(made.values())).probabilities[:, label] for engine in engines.values()]
+    tiles = []
+    for row, (name, picture) in enumerate(made.items()):
+        shown = edits.as_picture(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        tiles.append((shown, f"{name} " + " | ".join(f"{probabilities[row]:.2f}" for probabilities in found)))
+    return sheet(tiles)
 
 
 def all_methods(engine: Engine, case: Case) -> Image.Image:
