@@ -10,6 +10,7 @@ time. On another backend or processor the maps differ by rounding, which nobody 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def table_of_edits(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
         recorder = Recorder(Path(folder), "run")
         recorder.start("docs")
         audits = [
-            Audit("docs", recorder, lambda results=Results(engine): results, Settings(artifacts="off"))
+            Audit("docs", recorder, functools.partial(Results, engine), Settings(artifacts="off"))
             for engine in engines.values()
         ]
         for name, arguments, options in EDITS:
@@ -133,15 +134,15 @@ def edited(engines: Mapping[str, Engine], case: Case) -> Image.Image:
     coverage, random = edits.coverage_of(case.regions, *photo.size), np.random.default_rng(0)
     made = {"the picture": pixels}
     for fill in edits.FILLS:
-        made[f"{fill}"] = edits.blended(pixels, edits.filling(pixels, fill, random)(coverage), coverage)
+        made[fill] = edits.blended(pixels, edits.filling(pixels, fill, random)(coverage), coverage)
     control, rest = edits.controls(coverage, np.random.default_rng(0))[0], 1 - coverage
     noise = edits.filling(pixels, "noise", random)
     made["control"] = edits.blended(pixels, noise(control), control)
     made["alone"] = edits.blended(pixels, noise(rest), rest)
     made["patch"] = edits.pasted(pixels, open_picture(STAMP), 0, 0)
-    for position, (path, part) in enumerate(BACKGROUNDS[:2], 1):
+    for ground_name, (path, part) in zip(("brick", "grass"), BACKGROUNDS, strict=False):
         ground = Image.open(FIXTURES / "pictures" / path).crop(part)
-        made[f"ground {position}"] = edits.on_background(pixels, coverage, ground)
+        made[f"on {ground_name}"] = edits.on_background(pixels, coverage, ground)
     label = next(iter(engines.values())).class_index(case.labels[0])
     found = [engine.predict(list(made.values())).probabilities[:, label] for engine in engines.values()]
     tiles = []
