@@ -147,6 +147,10 @@ class TestPatch:
     def test_misuse_names_the_argument(self, audit, patch, arguments, error, text):
         assert text in message_of(error, audit.assert_ignores_patch, RED, patch, **arguments)
 
+    def test_an_unknown_label_is_named_before_anything_is_computed(self, audit):
+        wrong = Case(picture(red=20), label="purple", id="wrong")
+        assert "label is 'purple'" in message_of(CaseError, audit.assert_ignores_patch, wrong, GREEN)
+
     def test_without_a_patch_it_is_a_type_error(self, audit):
         assert "patch" in message_of(TypeError, audit.assert_ignores_patch, RED)
 
