@@ -27,7 +27,7 @@ Filling: TypeAlias = Callable[[Coverage], Pixels]
 FILLS = get_args(Fill)
 BLUR = 0.05  # standard deviation, as a share of the longer side
 # Cells that a search for a place and an equation for smooth colours are solved on, along the longer side.
-PLACES, SMOOTH = 256, 128
+PLACES, SMOOTH = 128, 128
 BLOCKS = 16  # along the longer side
 
 
@@ -153,7 +153,7 @@ def controls(coverage: Coverage, rng: np.random.Generator, count: int = 3) -> li
     """Coverages that hide as much elsewhere: the same shape at random places without a pixel in common with it.
 
     Where it fits nowhere, as many pixels drawn from outside it in blocks; where fewer are left, all of them. Places
-    repeat where there are fewer than `count`. Above 256 pixels a side the places are steps of several pixels, so a
+    repeat where there are fewer than `count`. Above 128 pixels a side the places are steps of several pixels, so a
     place is missed where there is less room to spare than that.
     """
     places = _places(coverage)
