@@ -9,11 +9,11 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, QUARTER, colour_model, halves, message_of, picture, quarter, quarter_case, refused
+from colours import CLASSES, QUARTER, colour_model, halves, judged, message_of, picture, quarter, quarter_case, refused
 from keras import layers
 from PIL import Image
 
-from pytest_cnnaudit import AuditFailure, Box, Case, CaseError, Engine, Mask, Preprocessing
+from pytest_cnnaudit import Box, Case, CaseError, Engine, Mask, Preprocessing
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.cases import CaseWarning
 from pytest_cnnaudit.results import Results
@@ -25,14 +25,6 @@ NAMES = ["assert_object_matters", "assert_object_suffices"]
 def red(mean):
     """P(red) of a picture with this mean red, and no green or blue."""
     return 1 / (1 + 2 * np.exp(-mean))
-
-
-def judged(assertion, *args, **kwargs):
-    """The finding, whether it passed or not."""
-    try:
-        return assertion(*args, **kwargs)
-    except AuditFailure as failure:
-        return failure.finding
 
 
 def views(recorded, case=0):
