@@ -4,6 +4,7 @@
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
     python docs/pictures.py --where    prints the table of docs/where-it-looks.md instead; seconds
     python docs/pictures.py --filters  prints the table of docs/inside-the-network.md instead; a minute
+    python docs/pictures.py --edits    prints the table of docs/what-it-depends-on.md instead; a minute
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -11,6 +12,7 @@ time. On another backend or processor the maps differ by rounding, which nobody 
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,13 +24,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pytest_cnnaudit import AuditFailure, Box, Case, Engine, load_cases, metrics
+from pytest_cnnaudit import AuditFailure, Box, Case, Engine, edits, load_cases, metrics
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.audit.localisation import BLOB, OTHERS
 from pytest_cnnaudit.audit.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
+from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record import Finding, Recorder
 from pytest_cnnaudit.results import Results
 
@@ -41,6 +44,23 @@ PICTURE = "pictures/cat-02.jpg"
 SIDE, GAP, CAPTION = 192, 8, 30
 COLUMNS = 5
 SEED = 0
+STAMP = FIXTURES / "stamps" / "ben.png"
+# Parts of pictures without an object or a stamp.
+BACKGROUNDS = (
+    ("cat-08.jpg", (0, 0, 96, 96)),
+    ("coffee-cup-05.jpg", (96, 96, 192, 192)),
+    ("rocket-20.jpg", (96, 96, 192, 192)),
+)
+EDITS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
+    *(("assert_object_matters", (), {"fill": fill}) for fill in edits.FILLS),
+    *(("assert_object_suffices", (), {"fill": fill}) for fill in edits.FILLS),
+    ("assert_ignores_patch", (STAMP,), {}),
+    (
+        "assert_ignores_background",
+        ([Image.open(FIXTURES / "pictures" / path).crop(part) for path, part in BACKGROUNDS],),
+        {},
+    ),
+)
 MEASURED = 24  # pictures, eight of each class
 CHANNELS_A_ROW, CHANNEL_GAP = 16, 1
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -60,6 +80,7 @@ def main() -> None:
         "--table": lambda: table(engines, cases[:MEASURED]),
         "--where": lambda: where_table(engines, cases),
         "--filters": lambda: filters_table(engines["honest"]),
+        "--edits": lambda: table_of_edits(engines, cases[::4]),
     }
     for asked in sys.argv[1:]:
         if asked not in tables:
@@ -76,6 +97,7 @@ def main() -> None:
     save(where(engines, cases, case), "where-it-looks")
     save(sparsity(engines["honest"], cases), "sparsity")
     save(gains(engines["honest"]), "gains")
+    save(edited(engines, case), "edits")
 
 
 def filters_table(engine: Engine) -> str:
@@ -199,6 +221,53 @@ def mosaic_tile(mosaic: Case, heatmap: npt.NDArray[np.float32]) -> Image.Image:
     edges = [edge * scale for edge in (box.left, box.top, box.right, box.bottom)]
     ImageDraw.Draw(tile).rectangle((edges[0], edges[1], edges[2] - 1, edges[3] - 1), outline="#00c853", width=2)
     return tile
+
+
+def table_of_edits(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
+    """Mean value, and how many of the cases pass, of each assertion that edits the pictures, as Markdown."""
+    lines = ["| | " + " | ".join(engines) + " |", "|---|" + "---|" * len(engines)]
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "run")
+        recorder.start("docs")
+        audits = [
+            Audit("docs", recorder, functools.partial(Results, engine), Settings(artifacts="off"))
+            for engine in engines.values()
+        ]
+        for name, arguments, options in EDITS:
+            cells = []
+            for audit in audits:
+                try:
+                    finding = getattr(audit, name)(cases, *arguments, **options)
+                except AuditFailure as failure:
+                    finding = failure.finding
+                cells.append(f"{finding.mean:.2f}, {finding.passed} of {finding.n}")
+            described = ", ".join(str(value) for value in options.values())
+            lines.append(f"| `{name}`{f', {described}' if described else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def edited(engines: Mapping[str, Engine], case: Case) -> Image.Image:
+    """A picture edited in all ways; under each what the honest and the cheating model give the label."""
+    pixels = edits.as_pixels(photo := open_picture(case))
+    coverage, random = edits.coverage_of(case.regions, *photo.size), np.random.default_rng(0)
+    made = {"the picture": pixels}
+    for fill in edits.FILLS:
+        made[fill] = edits.blended(pixels, edits.filling(pixels, fill, random)(coverage), coverage)
+    control, rest = edits.controls(coverage, np.random.default_rng(0))[0], 1 - coverage
+    noise = edits.filling(pixels, "noise", random)
+    made["control"] = edits.blended(pixels, noise(control), control)
+    made["alone"] = edits.blended(pixels, noise(rest), rest)
+    made["patch"] = edits.pasted(pixels, open_picture(STAMP), 0, 0)
+    for ground_name, (path, part) in zip(("brick", "grass"), BACKGROUNDS, strict=False):
+        ground = Image.open(FIXTURES / "pictures" / path).crop(part)
+        made[f"on {ground_name}"] = edits.on_background(pixels, coverage, ground)
+    label = next(iter(engines.values())).class_index(case.labels[0])
+    found = [engine.predict(list(made.values())).probabilities[:, label] for engine in engines.values()]
+    tiles = []
+    for row, (name, picture) in enumerate(made.items()):
+        shown = edits.as_picture(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        tiles.append((shown, f"{name} " + " | ".join(f"{probabilities[row]:.2f}" for probabilities in found)))
+    return sheet(tiles)
 
 
 def all_methods(engine: Engine, case: Case) -> Image.Image:
