@@ -14,7 +14,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
-from scipy import signal, sparse
+from scipy import signal
+from scipy.sparse import coo_array, csgraph
+from scipy.sparse.linalg import splu
 
 from pytest_cnnaudit.cases import Box, Mask, Region
 from pytest_cnnaudit.preprocessing import Geometry
@@ -131,12 +133,11 @@ def _continued(values: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> npt.ND
     places = np.arange(known.size).reshape(known.shape)
     one = np.concatenate([places[:, :-1].ravel(), places[:-1].ravel()])
     other = np.concatenate([places[:, 1:].ravel(), places[1:].ravel()])
-    pairs = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(known.size, known.size))
-    laplacian = sparse.csgraph.laplacian(pairs + pairs.T).tocsr()
+    pairs = coo_array((np.ones(len(one)), (one, other)), shape=(known.size, known.size))
+    laplacian = csgraph.laplacian(pairs + pairs.T).tocsr()
     inside, flat = ~known.ravel(), values.reshape(known.size, -1).astype(np.float64)
     around = laplacian[inside][:, ~inside] @ flat[~inside]
-    solved = sparse.linalg.splu(laplacian[inside][:, inside].tocsc()).solve(-around)
-    flat[inside] = solved
+    flat[inside] = splu(laplacian[inside][:, inside].tocsc()).solve(-around)
     return flat.reshape(values.shape)
 
 
