@@ -522,10 +522,10 @@ def _width_of_chance(maps: Heatmaps) -> str:
 
 
 def _with_line(finding: Finding, line: str) -> Finding:
-    """A further line of the message, after the values."""
-    head, *rest = finding.message.split("\n  ")
-    lines = [head, *rest[:1], line, *rest[1:]]
-    return replace(finding, message="\n  ".join([one for one in lines if one][:MOST_LINES]))
+    """A further line of the message, before that of the page."""
+    lines = finding.message.split("\n  ")
+    page = [lines.pop()] if lines[-1].startswith("page: ") else []
+    return replace(finding, message="\n  ".join([one for one in [*lines, line, *page] if one][:MOST_LINES]))
 
 
 def _whole(value: Any, name: str, least: int) -> int:
