@@ -93,8 +93,7 @@ def trust_table(engine: Engine, cases: Sequence[Case]) -> str:
     """Mean value and, in brackets, how many of the cases pass each assertion's default, by method, as Markdown."""
     blob: Callable[..., Any] = centre_blob
     methods: list[tuple[str | Callable[..., Any], str | None]] = [
-        *((name, None) for name in ("grad-cam", "hires-cam", "layer-cam", "grad-cam++", "eigen-cam", "saliency")),
-        ("integrated-gradients", None),
+        *((name, None) for name in ("grad-cam", "layer-cam", "grad-cam++", "eigen-cam", "saliency")),
         (blob, None),
         (edges, "rescaling"),
     ]

@@ -429,7 +429,6 @@ class TestRespondsToWeights:
         ("method", "layer", "least"),
         [
             (centre_blob, None, 1),
-            (centre_blob, "relu4", 1),
             (edges, "rescaling", 1),
             (like_guided_backpropagation, "rescaling", 0.9),
             ("eigen-cam", "rescaling", 1),
