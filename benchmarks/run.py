@@ -27,6 +27,7 @@ MEASUREMENTS = {
     "small": "measure_heatmaps",
     "growth": "measure_heatmaps",
     "patterns": "measure_patterns",
+    "suite": "measure_suite",
 }
 """Each is the function `measure_NAME` of this module."""
 
@@ -81,6 +82,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--filters", type=int, default=64, help="filters for the patterns")
     parser.add_argument("--steps", type=int, default=30, help="steps of the patterns")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="pictures for the statistics")
+    parser.add_argument("--suite-pictures", type=int, default=500, help="pictures for the suite of assertions")
+    parser.add_argument("--suite-rounds", type=int, default=5, help="turns of the suite and the forward pass")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu where others keep the machine busy")
     parser.add_argument("--json", type=Path, help="also write all rows to this file")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)

@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, check_regions
-from pytest_cnnaudit.engine import Engine, Heatmaps, LayerStats, Predictions
+from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, LayerStats, Predictions
 from pytest_cnnaudit.engine.methods import MethodFunction, find_method
 from pytest_cnnaudit.preprocessing import Geometry
 from pytest_cnnaudit.provenance import picture_key
@@ -124,6 +124,21 @@ class Results:
             kept = self.engine.activation_stats(images, layers)
             self._keep(key, kept)
         return kept
+
+    def patterns(self, layer: str, filters: Any, *, init: Floats, **options: Any) -> FilterPatterns:
+        """Filter patterns that start from `init`."""
+        asked = tuple(filters) if isinstance(filters, Iterable) else filters
+        path = self.engine.layer(layer).path
+        key = ("patterns", path, init.shape, init.tobytes(), repr((asked, sorted(options.items()))))
+        kept: FilterPatterns | None = self._get(key)
+        if kept is None:
+            kept = self.engine.filter_patterns(path, asked, init=init, **options)
+            self._keep(key, kept)
+        return kept
+
+    def finite(self, images: Any, layers: Sequence[str]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """Which pictures' activations are finite, layer by layer."""
+        return self.engine.finite(images, layers)
 
     def _case_key(self, case: Case) -> Hashable:
         """What tells one case's model input from another's."""

@@ -18,7 +18,7 @@ from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine import Layer, LayerStats
+    from pytest_cnnaudit.engine import Kernels, Layer, LayerStats
 
 
 class Inside(Base):
@@ -108,8 +108,8 @@ class Inside(Base):
         worst = max(shares, key=lambda path: shares[path])
         value = shares[worst]
         n = len(stats[worst].sparsity_per_image)
-        # What fires in this share of pictures stays silent in n of them 5 % of the time.
-        rare = f"; a channel that fires in fewer than {1 - 0.05 ** (1 / n):.1%} of pictures may have been missed (95 %)"
+        missed = metrics.missed_rate(n)
+        rare = f"; a channel that fires in fewer than {missed:.1%} of pictures may have been missed (95 %)"
         dead = {path: np.flatnonzero(stats[path].dead) for path in shares}
         passed = holds(value, limit)
         above = [path for path, share in shares.items() if not holds(share, limit)]
@@ -145,14 +145,138 @@ class Inside(Base):
             evidence=(chart,),
         )
 
+    @audited
+    def assert_no_duplicate_filters(
+        self, layers: str | Sequence[str] | None = None, *, similarity_at_most: float = 0.99, at_most: float = 0.05
+    ) -> Finding:
+        """In no layer is the share of filters that repeat another above `at_most`; the value is the worst layer's.
+
+        A filter is redundant where the cosine of its kernel, bias included, with that of an earlier filter that is
+        kept is above `similarity_at_most`: of k equal filters k − 1 are redundant. w and −w are not, since a ReLU
+        tells them apart, nor are filters of different groups, which see different channels. All-zero kernels are
+        duplicates of each other. `layers` default to every convolution, a shared one once, of a separable one the
+        pointwise kernels; depthwise ones have nothing to compare. Needs no pictures.
+        """
+        if not isinstance(layers, (str, NoneType)) and not _are_names(layers):
+            raise TypeError(f"layers must be a layer's name or a sequence of names, not {_kind(layers)}")
+        if layers is not None and not layers:
+            raise ValueError("layers is empty: name at least one layer, or leave it out")
+        similar = number(similarity_at_most, "similarity_at_most", -1, 1)
+        limit = Threshold("redundant filters in a layer", number(at_most, "at_most", 0, 1), "at_most")
+        found = {path: _duplicates(kernels, similar) for path, kernels in self.engine.kernels(layers).items()}
+        shares = {path: one.fraction for path, one in found.items()}
+        worst = max(shares, key=lambda path: shares[path])
+        value = shares[worst]
+        above = [path for path, share in shares.items() if not holds(share, limit)]
+        pairs = _pairs(found[worst])
+        lines = [
+            f"worst layer {worst!r}: {_redundant(found[worst])} filters repeat another, {compared(value, limit)}",
+            f"layers above the limit: {listed(above)}" if above else "",
+            f"redundant there: {listed(pairs)}" if above and pairs else "",
+            f"redundant: a cosine above {similar:g} with an earlier filter, bias included; layers: {len(shares)}",
+        ]
+        rows = [
+            {"layer": path, "value": shares[path], "note": _redundant(one) + _nearest_pair(one)}
+            for path, one in found.items()
+        ]
+        unit = "share of filters; beside it their number, and the largest cosine among those that are kept"
+        evidence: list[dict[str, Any]] = [
+            {"kind": "layers", "title": "Redundant filters by layer", "unit": unit, "rows": rows}
+        ]
+        listing = [f"{path}: {listed(_pairs(found[path]), 50)}" for path in above if found[path].redundant.any()]
+        if listing:
+            evidence.append({"kind": "text", "title": "Filters that repeat another", "text": "\n".join(listing)})
+        return Finding(
+            self._test,
+            "no_duplicate_filters",
+            "failed" if above else "passed",
+            value=value,
+            threshold=limit.value,
+            direction="at_most",
+            n=len(shares),
+            passed=len(shares) - len(above),
+            layer=worst,
+            thresholds=(limit,),
+            message=self._message("no_duplicate_filters", not above, lines),
+            evidence=tuple(evidence),
+        )
+
+    @audited
+    def assert_finite(self, cases: Any, *, layers: Sequence[str] | None = None) -> Finding:
+        """No activation of any layer is NaN or infinity, for any of the pictures; `layers` are by default all.
+
+        The value is the share of pictures with such an activation, and none is allowed. What a layer hands to an
+        activation of its own counts as well: a ReLU makes 0 of −∞, and on TensorFlow of NaN. Elsewhere such
+        values are an error; here they are what is judged, so NaN in a weight fails this assertion too.
+        """
+        from pytest_cnnaudit.engine.outputs import NonFiniteError
+
+        images = as_cases(cases)
+        if images is not None:
+            as_population(images)
+        limit = Threshold("pictures with NaN or infinity", 0.0, "at_most")
+        try:
+            chosen = self._named(layers) or list(self.engine.layers)
+        except NonFiniteError as error:  # found in the model's weights when the engine was made
+            message = self._message("finite", False, [str(error)])
+            return Finding(
+                self._test, "finite", "failed", threshold=0.0, direction="at_most", thresholds=(limit,), message=message
+            )
+        found = self._results.finite(cases if images is None else images, [layer.path for layer in chosen])
+        self._recorder.saw(images or (), case_digest)
+        wrong = ~np.stack(list(found.values()))
+        n, bad = wrong.shape[1], np.flatnonzero(wrong.any(axis=0))
+        names = [f"picture {index}" if images is None else case_id(images[index], index) for index in range(n)]
+        paths = np.array(list(found), object)
+        share, passed = len(bad) / n, not len(bad)
+        lines = [f"{len(bad)} of {n} pictures with NaN or infinity in an activation: {compared(share, limit)}"]
+        if not passed:
+            first = int(np.argmax(wrong.any(axis=1)))
+            there = np.flatnonzero(wrong[first])
+            lines += [
+                f"first layer: {paths[first]!r}, {len(there)} of {n} pictures: {listed(names[one] for one in there)}",
+                f"layers with NaN or infinity: {listed(paths[wrong.any(axis=1)])}",
+                "" if len(there) == len(bad) else f"all such pictures: {listed(names[index] for index in bad)}",
+            ]
+        lines.append(f"over {n} pictures and {len(paths)} layers")
+        rows = [
+            {"layer": path, "value": float(flags.mean()), "note": f"{flags.sum()} of {n} pictures"}
+            for path, flags in zip(paths, wrong, strict=True)
+        ]
+        chart = {"kind": "layers", "title": "NaN or infinity by layer", "unit": "share of pictures", "rows": rows}
+        return Finding(
+            self._test,
+            "finite",
+            "passed" if passed else "failed",
+            value=share,
+            threshold=0.0,
+            direction="at_most",
+            n=n,
+            passed=n - len(bad),
+            layer=None if passed else paths[first],
+            thresholds=(limit,),
+            message=self._message("finite", passed, lines),
+            cases=tuple(
+                CaseResult(name, float(flags.any()), "failed" if flags.any() else "passed", _first_layer(paths, flags))
+                for name, flags in zip(names, wrong.T, strict=True)
+            ),
+            evidence=(chart,),
+        )
+
     def _relu_like(self, layers: Sequence[str] | None, what: str) -> list[Layer]:
-        if isinstance(layers, str) or not isinstance(layers, (Iterable, NoneType)):
-            raise TypeError(f"layers must be a sequence of layer names, not {layers!r}")
-        if layers is None:
+        chosen = self._named(layers)
+        if chosen is None:
             chosen = [layer for layer in self.engine.layers if layer.is_relu_like]
             if not chosen:
                 raise ValueError(f"The model has no ReLU-like layer to judge {what}")
-            return chosen
+        return chosen
+
+    def _named(self, layers: Sequence[str] | None) -> list[Layer] | None:
+        """The layers with these names, in the order of execution; None where none are named."""
+        if isinstance(layers, str) or not isinstance(layers, (Iterable, NoneType)):
+            raise TypeError(f"layers must be a sequence of layer names, not {layers!r}")
+        if layers is None:
+            return None
         wanted = {self.engine.layer(name).path for name in layers}
         if not wanted:
             raise ValueError("layers is empty: name at least one layer, or leave it out")
@@ -173,6 +297,11 @@ class Inside(Base):
                     f"The activations of {path!r} hold NaN or infinity: nothing about them can be judged"
                 )
         return stats
+
+
+def _first_layer(paths: Any, wrong: Any) -> str:
+    """Where NaN or infinity first appear in a picture."""
+    return f"first in {paths[np.argmax(wrong)]!r}" if wrong.any() else ""
 
 
 def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:
@@ -203,3 +332,41 @@ def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -
         )
         for index, (tau, flat) in enumerate(zip(taus, unscorable, strict=True))
     )
+
+
+def _are_names(layers: Any) -> bool:
+    return isinstance(layers, Sequence) and all(isinstance(name, str) for name in layers)
+
+
+def _kind(value: Any) -> str:
+    """What was handed over instead of a layer, in short."""
+    inside = f" of {type(value[0]).__name__}" if isinstance(value, (list, tuple)) and value else ""
+    return type(value).__name__ + inside
+
+
+def _duplicates(kernels: Kernels, similarity_at_most: float) -> metrics.Duplicates:
+    """The duplicates in each group of filters, with the filters' numbers in the layer."""
+    originals, similarities = [], []
+    for position, group in enumerate(np.split(kernels.filters, kernels.groups)):
+        one = metrics.duplicate_filters(group, similarity_at_most)
+        originals.append(np.where(one.redundant, one.original + position * len(group), -1))
+        similarities.append(one.similarity)
+    return metrics.Duplicates(np.concatenate(originals), np.concatenate(similarities))
+
+
+def _redundant(duplicates: metrics.Duplicates) -> str:
+    return f"{int(duplicates.redundant.sum())} of {duplicates.original.size}"
+
+
+def _pairs(duplicates: metrics.Duplicates) -> list[str]:
+    """The redundant filters, each with the one it repeats."""
+    return [
+        f"{index} = {duplicates.original[index]} ({duplicates.similarity[index]:.3f})"
+        for index in np.flatnonzero(duplicates.redundant)
+    ]
+
+
+def _nearest_pair(duplicates: metrics.Duplicates) -> str:
+    """How near the filters that are kept come to each other."""
+    kept = duplicates.similarity[~duplicates.redundant]
+    return "" if kept.max() == -1 else f"; the others up to {kept.max():.3f}"

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError
-from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
+from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.network import Network, Structure, finite
@@ -179,7 +180,7 @@ class Engine:
         By default those of every convolution and pooling layer. All are held in memory at once; use
         `activation_stats` for many pictures.
         """
-        wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
+        wanted = self._chosen(layers, _is_convolution_or_pooling)
         parts = [
             [array[: batch.count] for array in self._network.activations(batch.arrays, wanted)]
             for batch in self._batches(images)
@@ -193,14 +194,50 @@ class Engine:
 
         By default of every convolution and pooling layer.
         """
-        wanted = self._chosen(layers, lambda layer: any(word in layer.type for word in _CONVOLUTION_OR_POOLING))
-        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in wanted]
+        return self.look_inside(images, stats=self._chosen(layers, _is_convolution_or_pooling))[0]
+
+    def finite(self, images: Any, layers: Layers = None) -> dict[str, npt.NDArray[np.bool_]]:
+        """Whether each picture's values in a layer are neither NaN nor infinity, by path: `(N,)`.
+
+        By default of every layer, in the order of execution, and of a subclassed model's output, by its name.
+        Nothing is raised for those that are not, other than elsewhere. What a layer with an activation of its own
+        hands to that counts as well: a ReLU hides −∞.
+        """
+        wanted = self._chosen(layers, lambda _: True)
+        found = self.look_inside(images, finite=wanted)[1]
+        return found if layers is None else {layer.path: found[layer.path] for layer in wanted}
+
+    def look_inside(
+        self, images: Any, *, stats: Sequence[Layer] = (), finite: Sequence[Layer] = ()
+    ) -> tuple[dict[str, LayerStats], dict[str, npt.NDArray[np.bool_]]]:
+        """`activation_stats` of some layers and `finite` of some, from one pass of each batch.
+
+        What a subclassed model computes outside of its layers shows in its output only, which is looked at as well.
+        """
+        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in stats]
+        flags: list[npt.NDArray[np.bool_]] = []
         for batch in self._batches(images):
-            for one, (reduced, positions) in zip(
-                collected, self._network.reductions(batch.arrays, wanted), strict=True
-            ):
+            reductions, are_finite = self._network.inside(batch.arrays, stats, finite)
+            for one, (reduced, positions) in zip(collected, reductions, strict=True):
                 one.add(reduced[:, : batch.count], positions)
-        return {layer.path: one.stats() for layer, one in zip(wanted, collected, strict=True)}
+            flags.append(are_finite[:, : batch.count])
+        paths = [*(layer.path for layer in finite), self.model.name]
+        found = dict(zip(paths, np.concatenate(flags, axis=1), strict=True))
+        if not finite or isinstance(self.model, (keras.Sequential, keras.Function)):
+            del found[self.model.name]
+        return {layer.path: one.stats() for layer, one in zip(stats, collected, strict=True)}, found
+
+    def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
+        """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
+
+        By default of every convolution; of a depthwise one there are none, of a separable one the pointwise kernels.
+        Dense layers have to be named. Raises `ValueError` for a layer without kernels.
+        """
+        chosen = self._chosen(layers, lambda _: True)
+        wanted = kernels.compared(chosen) if layers is None else {id(one.operation): one for one in chosen}.values()
+        if not wanted:
+            raise ValueError(f"The model {self.model.name!r} has no convolution whose kernels can be compared")
+        return {layer.path: kernels.kernels(layer) for layer in wanted}
 
     @overload
     def heatmaps(
@@ -372,6 +409,23 @@ class Engine:
             parametrization=parametrization,
         )
 
+    def pattern_start(
+        self, size: tuple[int, int], *, input_range: tuple[float, float] | None = None, seed: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Noise `(H, W, C)` in units of the model's input, as `filter_patterns` starts from: one start for all filters.
+
+        With it as `init`, patterns differ by their filters alone.
+        """
+        return patterns.pattern_start(self, size, input_range, seed)
+
+    def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
+
+        `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
+        to there take. Raises `NonFiniteError` for NaN or infinity.
+        """
+        return patterns.filter_activations(self, layer, index, pictures)
+
     def inputs(self, images: Any) -> ModelInputs:
         """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
 
@@ -498,6 +552,10 @@ class Engine:
             problem = "has no label" if label is None else f"has several labels {label}"
             raise CaseError(f"target='label', but image {index} {problem}; name the target class")
         return self.class_index(label)
+
+
+def _is_convolution_or_pooling(layer: Layer) -> bool:
+    return any(word in layer.type for word in _CONVOLUTION_OR_POOLING)
 
 
 class _Collected:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -41,23 +42,29 @@ class Heatmaps:
     def __len__(self) -> int:
         return len(self.signed)
 
-    @property
+    @cached_property
     def maps(self) -> Floats:
-        """The positive evidence, ReLU of `signed`: `(N, h, w)`, raw scale."""
-        return np.asarray(np.maximum(self.signed, 0))
+        """The positive evidence, ReLU of `signed`: `(N, h, w)`, raw scale, read-only."""
+        maps = np.maximum(self.signed, 0)
+        maps.flags.writeable = False
+        return maps
 
-    @property
+    @cached_property
     def empty(self) -> npt.NDArray[np.bool_]:
         """Where there is no positive evidence at all for the class at this layer, `(N,)`."""
-        return np.asarray(~(self.signed > 0).any(axis=(1, 2)))
+        empty = np.asarray(~(self.signed > 0).any(axis=(1, 2)))
+        empty.flags.writeable = False
+        return empty
 
-    @property
+    @cached_property
     def negative_share(self) -> npt.NDArray[np.float64]:
         """Σ ReLU(−S) / Σ|S| of each signed map S, `(N,)`; 0 for a map that is zero everywhere."""
         signed = self.signed.astype(np.float64)
         total = np.abs(signed).sum(axis=(1, 2))
         negative = np.maximum(-signed, 0).sum(axis=(1, 2))
-        return np.asarray(np.divide(negative, total, out=np.zeros_like(total), where=total > 0))
+        share: npt.NDArray[np.float64] = np.divide(negative, total, out=np.zeros_like(total), where=total > 0)
+        share.flags.writeable = False
+        return share
 
     def normalized(self) -> Floats:
         """Each map divided by its own maximum; an empty map stays zero. Never min-max, which moves mass."""
@@ -80,9 +87,18 @@ class Heatmaps:
         """
         return np.asarray(metrics.mass_inside(self.maps, self.coverage(region)))
 
-    def pointing_hit(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.float64]:
-        """1 where the map's maximum lies in the region (by the cell's centre), 0 where not; ties share."""
-        return np.asarray(metrics.pointing_hit(self.maps, self.centres(region)))
+    def pointing_hit(
+        self, region: Region | Sequence[Region] | None = None, tolerance: float = 0.0
+    ) -> npt.NDArray[np.float64]:
+        """1 where the map's maximum lies in the region (by the cell's centre), 0 where not; ties share.
+
+        `tolerance`, in pixels of the original picture: how far from the region the centre may be.
+        """
+        return np.asarray(metrics.pointing_hit(self.maps, self.centres(region, tolerance)))
+
+    def rank_accuracy(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.float64]:
+        """Share of the strongest cells, as many as the region has, that lies in it; see `metrics.rank_accuracy`."""
+        return np.asarray(metrics.rank_accuracy(self.maps, self.coverage(region)))
 
     def iou(self, region: Region | Sequence[Region] | None = None, threshold: float = 0.15) -> npt.NDArray[np.float64]:
         """Intersection over union of the region and the cells at or above `threshold`·maximum, `(N,)`."""
@@ -94,11 +110,11 @@ class Heatmaps:
         pairs = zip(self.geometries, self._regions(region), strict=True)
         return np.stack([geometry.coverage(regions, grid) for geometry, regions in pairs])
 
-    def centres(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.bool_]:
-        """Whether each grid cell's centre lies in the region, `(N, h, w)`."""
+    def centres(self, region: Region | Sequence[Region] | None = None, tolerance: float = 0.0) -> npt.NDArray[np.bool_]:
+        """Whether each grid cell's centre lies in the region, or within `tolerance` pixels of it, `(N, h, w)`."""
         grid = (self.signed.shape[1], self.signed.shape[2])
         pairs = zip(self.geometries, self._regions(region), strict=True)
-        return np.stack([geometry.centres_inside(regions, grid) for geometry, regions in pairs])
+        return np.stack([geometry.centres_inside(regions, grid, tolerance) for geometry, regions in pairs])
 
     def _regions(self, region: Region | Sequence[Region] | None) -> Sequence[Sequence[Region]]:
         if region is not None:

@@ -141,7 +141,8 @@ def _items(
         return
     for picture in _pictures(images):
         inputs, geometry = bound(picture)
-        yield inputs, geometry, picture if isinstance(picture, Case) else None
+        # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
+        yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None
 
 
 def _is_model_input(images: Any) -> bool:

@@ -180,12 +180,29 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
-    def reductions(self, arrays: Arrays, layers: Sequence[Layer]) -> list[tuple[Array, int]]:
-        """Of each layer's output the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are."""
-        program = partial(self._stats_program, layers)
-        reduced, positions = self._function("stats", program, arrays, layers)(*arrays)
-        _check_rows(layers, [one.shape[1] for one in reduced], len(arrays[0]))
-        return list(zip(reduced, positions.tolist(), strict=True))
+    def filter_outputs(self, pictures: Array, layer: Layer, index: int) -> Array:
+        """One channel of the layer's output for pictures `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
+
+        def program(tensors: Tensor, channel: Tensor) -> Tensor:
+            return keras.ops.take(keras.ops.cast(self.output_of(layer, tensors), "float32"), channel, axis=-1)
+
+        arrays = (pictures, np.asarray(index, np.int32))
+        return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
+
+    def inside(
+        self, arrays: Arrays, reduced: Sequence[Layer], finite: Sequence[Layer]
+    ) -> tuple[list[tuple[Array, int]], Array]:
+        """Of one pass: the reductions of some layers' outputs, and which values of some layers are finite.
+
+        By layer the `backends.REDUCTIONS` over its positions, `(6, N, K)`, and how many these are; and whether a
+        picture's values in each layer, and last in the output, are neither NaN nor infinity, `(layers + 1, N)` bool.
+        There those count as well that a layer hands to its own activation.
+        """
+        program = partial(self._inside_program, reduced, finite)
+        function = self._function("inside", program, arrays, (*reduced, *finite), str(len(reduced)))
+        reductions, positions, are_finite = function(*arrays)
+        _check_rows(reduced, [one.shape[1] for one in reductions], len(arrays[0]))
+        return list(zip(reductions, positions.tolist(), strict=True)), are_finite
 
     def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
         """The logits, unless they are not finite, or are probabilities: in 0 to 1 whatever the input."""
@@ -325,25 +342,51 @@ class Network:
             logits = self._logits_program(*tensors)
         return logits, [channels_last(seen[layer.path]) for layer in layers]
 
-    def _stats_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions."""
-        reduced: dict[str, Tensor] = {}
-        counted: dict[str, int] = {}
+    def _inside_program(
+        self, reduced: Sequence[Layer], finite: Sequence[Layer], *tensors: Tensor
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions.
 
-        def observe(layer: Layer, output: Tensor) -> Tensor:
-            values = keras.ops.cast(channels_last(output), "float32")
-            rows, channels = values.shape[0], values.shape[-1]
-            positions = int(np.prod(values.shape[1:-1]))
-            flat = keras.ops.reshape(values, (rows, positions, channels))
-            found = self.backend.reductions(flat)
-            reduced[layer.path] = keras.ops.stack([found[name] for name in backends.REDUCTIONS])
-            counted[layer.path] = positions
+        And whether each picture's values are finite in each layer and in the output, `(layers + 1, N)`.
+        """
+        rows = tensors[0].shape[0]
+        reductions: dict[str, Tensor] = {}
+        positions: dict[str, int] = {}
+        are_finite: dict[str, Tensor] = {}
+
+        def reduce(layer: Layer, output: Tensor) -> Tensor:
+            reductions[layer.path], positions[layer.path] = self._reductions(output)
             return output
 
-        with tracing.observed(layers, observe):
-            self.call(tensors)
-        positions = np.asarray([counted[layer.path] for layer in layers], np.int32)
-        return [reduced[layer.path] for layer in layers], keras.ops.convert_to_tensor(positions)
+        def look(layer: Layer, values: Tensor) -> None:
+            found, path = self._are_finite(values, rows), layer.path
+            are_finite[path] = keras.ops.logical_and(are_finite[path], found) if path in are_finite else found
+
+        with tracing.observed(reduced, reduce), tracing.observed_with_inputs_of_activations(finite, look):
+            output, _ = self.call(tensors)
+        flags = [*(are_finite[layer.path] for layer in finite), self._are_finite(output, rows)]
+        return (
+            [reductions[layer.path] for layer in reduced],
+            keras.ops.convert_to_tensor(np.asarray([positions[layer.path] for layer in reduced], np.int32)),
+            # Nobody asked: then what comes after the layers need not be computed.
+            keras.ops.stack(flags) if finite else keras.ops.zeros((1, rows), "bool"),
+        )
+
+    def _reductions(self, output: Tensor) -> tuple[Tensor, int]:
+        """`(6, N, K)`, and the number of positions."""
+        values = keras.ops.cast(channels_last(output), "float32")
+        count, channels = values.shape[0], values.shape[-1]
+        positions = int(np.prod(values.shape[1:-1]))
+        found = self.backend.reductions(keras.ops.reshape(values, (count, positions, channels)))
+        return keras.ops.stack([found[name] for name in backends.REDUCTIONS]), positions
+
+    def _are_finite(self, values: Tensor, rows: int) -> Tensor:
+        """`(rows,)` bool; windows of a picture lie together, and what is of no picture is of all."""
+        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(values.dtype)):
+            return keras.ops.ones((rows,), "bool")
+        own = bool(values.shape) and values.shape[0] % rows == 0
+        found = self.backend.finite(keras.ops.reshape(values, (rows if own else 1, -1)))
+        return found if own else keras.ops.broadcast_to(found, (rows,))
 
     def _gradients_program(
         self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor

@@ -54,21 +54,23 @@ class Call:
 
 
 @contextmanager
-def replaced_calls(handlers: Mapping[int, tuple[keras.Operation, Callable[..., Any]]]) -> Iterator[None]:
-    """Puts another `call` on each operation, keyed by its id, and takes it off again."""
+def replaced_calls(
+    handlers: Mapping[int, tuple[keras.Operation, Callable[..., Any]]], attribute: str = "call"
+) -> Iterator[None]:
+    """Puts another `call` (or other attribute) on each operation, keyed by its id, and takes it off again."""
     with TRACING:
-        before = {key: operation.__dict__.get("call") for key, (operation, _) in handlers.items()}
+        before = {key: operation.__dict__.get(attribute) for key, (operation, _) in handlers.items()}
         try:
             for operation, call in handlers.values():
                 # Through __dict__: Keras' and PyTorch's __setattr__ would track the function as state.
-                operation.__dict__["call"] = call
+                operation.__dict__[attribute] = call
             yield
         finally:
             for key, (operation, _) in handlers.items():
                 if before[key] is None:
-                    operation.__dict__.pop("call", None)
+                    operation.__dict__.pop(attribute, None)
                 else:
-                    operation.__dict__["call"] = before[key]
+                    operation.__dict__[attribute] = before[key]
 
 
 @contextmanager
@@ -91,6 +93,34 @@ def observed(layers: Iterable[Layer], observe: Callable[[Layer, Tensor], Tensor]
         return call
 
     with replaced_calls({key: (operation, wrap(operation)) for key, operation in operations.items()}):
+        yield
+
+
+@contextmanager
+def observed_with_inputs_of_activations(
+    layers: Sequence[Layer], observe: Callable[[Layer, Tensor], None]
+) -> Iterator[None]:
+    """While the model is called, `observe(layer, tensor)` sees the layers' outputs and what their activations took.
+
+    A convolution with an activation of its own gives what that makes of it: a ReLU hides −∞, on TensorFlow NaN too.
+    """
+    taken: dict[int, list[Tensor]] = {}
+
+    def wrap(operation: keras.Operation, activation: Callable[..., Any]) -> Callable[..., Any]:
+        def activate(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+            taken.setdefault(id(operation), []).append(inputs)
+            return activation(inputs, *args, **kwargs)
+
+        return activate
+
+    def see(layer: Layer, output: Tensor) -> Tensor:
+        for tensor in (*taken.pop(id(layer.operation), ()), output):
+            observe(layer, tensor)
+        return output
+
+    activations = ((layer.operation, getattr(layer.operation, "activation", None)) for layer in layers)
+    handlers = {id(one): (one, wrap(one, activation)) for one, activation in activations if callable(activation)}
+    with replaced_calls(handlers, "activation"), observed(layers, see):
         yield
 
 

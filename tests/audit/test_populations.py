@@ -10,7 +10,7 @@ from pytest_cnnaudit import Box, Case, CaseError
 from pytest_cnnaudit.audit import InconclusiveWarning
 from pytest_cnnaudit.gate import clopper_pearson
 
-ASSERTIONS = ["assert_mass_inside", "assert_avoids", "assert_predicts"]
+ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
 
 
 def population(passing, failing):
@@ -128,6 +128,21 @@ class TestMessage:
         # 30 % of the left one's map is on the right, 20 % of the right one's on the left.
         assert "controls: other cases' regions 0.250, a blob in the middle 0.500" in message
 
+    def test_controls_are_shown_and_recorded_where_it_passes_too(self, audit, recorded):
+        left = Case(picture(red=halves(70, 30)), label="red", region=LEFT_HALF, id="left")
+        right = Case(picture(red=halves(20, 80)), label="red", region=Box(2, 0, 4, 4), id="right")
+        finding = audit.assert_mass_inside([left, right])
+        assert finding.controls == {
+            "other cases' regions": pytest.approx(0.25),
+            "a blob in the middle": pytest.approx(0.5),
+        }
+        assert "controls: other cases' regions 0.250, a blob in the middle 0.500" in finding.message
+        assert recorded()[0]["controls"] == finding.controls
+
+    def test_a_case_without_a_value_is_in_no_control(self, audit):
+        finding = refused(audit.assert_mass_inside, [half_case(90, id="good"), blank_case("blank")])
+        assert (finding.controls, "controls" in finding.message) == ({}, False)
+
     def test_one_region_for_all_has_no_other_cases_regions(self, audit):
         message = refused(audit.assert_mass_inside, population(1, 2), region=LEFT_HALF, at_least=0.9).message
         assert "controls: a blob in the middle 0.500" in message
@@ -234,6 +249,11 @@ class TestThresholds:
         case = half_case(90, forbidden=Box(2, 0, 4, 4))
         assert message_of(ValueError, getattr(audit, name), [case], **rule).startswith(named)
         assert recorded()[0]["outcome"] == "error"
+
+    @pytest.mark.parametrize("name", ASSERTIONS)
+    def test_of_the_population_are_checked_before_any_picture_is_read(self, audit, name):
+        missing = Case("no/such.jpg", label="red", region=LEFT_HALF, forbidden=LEFT_HALF)
+        assert "mostly is 2" in message_of(ValueError, getattr(audit, name), [missing], mostly=2)
 
 
 class TestTargets:
