@@ -198,7 +198,7 @@ def trust(engine: Engine, case: Case) -> Image.Image:
     mirrored = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     maps = engine.heatmaps([case], target="label")
     fresh = engine.reinitialized(maps.layer, seed=1)
-    curves = Curves(case, maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
+    curves = Curves(open_picture(case), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
     order = metrics.relevance_order(maps.maps[0])
     inserted, deleted = curves.pictures(order, np.array([len(order) // 4]))
     sharp: dict[str, Any] = {"method": edges, "layer": "rescaling"}

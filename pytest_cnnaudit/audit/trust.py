@@ -18,6 +18,7 @@ from pytest_cnnaudit.audit.base import Base, Target, audited
 from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, Rule, Score, as_population, holds, number, where
 from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
 from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.preprocessing import on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -341,7 +342,10 @@ class Trust(Base):
         order = metrics.relevance_order(maps.maps[index])
         # From the beginning for each case: its value is the same whatever the population.
         random = np.random.default_rng(self._settings.seed).permutation(len(order))
-        return Curves(case, maps.geometries[index], grid), order, random
+        picture = open_picture(case)
+        if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
+            picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
+        return Curves(picture, maps.geometries[index], grid), order, random
 
     def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
         """The pictures half-way of both curves, with the curves as numbers."""
@@ -357,9 +361,7 @@ class Trust(Base):
             views.append(
                 {
                     "title": f"the most relevant {shares[half]:.0%} {name}",
-                    "picture": exhibits.case_picture(
-                        with_picture(case, picture), embed=self._settings.pictures == "embed"
-                    ),
+                    "picture": exhibits.further_picture(picture, embed=self._settings.pictures == "embed"),
                     "note": f"P(target) with so much {name}: {numbers}",
                 }
             )
@@ -407,7 +409,7 @@ class Trust(Base):
         value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
         return {
             "title": title,
-            "picture": exhibits.case_picture(case, embed=self._settings.pictures == "embed"),
+            "picture": exhibits.further_picture(open_picture(case), embed=self._settings.pictures == "embed"),
             "heatmap": exhibits.heatmap(maps, index),
             "note": "no positive evidence" if maps.empty[index] else value,
         }

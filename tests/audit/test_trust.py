@@ -11,7 +11,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, load_cases, metrics
 from pytest_cnnaudit.audit.perturbing import Curves
-from pytest_cnnaudit.preprocessing import Geometry
+from pytest_cnnaudit.preprocessing import Geometry, open_picture
 from pytest_cnnaudit.results import Results
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -296,7 +296,7 @@ class TestFaithful:
         one = case(red=RISING + 20, green=60, blue=100)
         engine, steps = results.engine, 5
         image, grey = Image.fromarray(one.image), np.rint(one.image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
-        curves = Curves(one, Geometry.identity(4, 4), (4, 4))
+        curves = Curves(open_picture(one), Geometry.identity(4, 4), (4, 4))
         blurred = np.asarray(curves.blurred)
         orders = [np.argsort(-one.image[..., 0].ravel(), kind="stable"), np.random.default_rng(0).permutation(16)]
         areas = []
@@ -344,7 +344,7 @@ class TestCurves:
     def test_fractions_are_of_the_pixels_not_of_the_cells(self):
         # 3 columns of 5 pixels: their centres are in cells of 2, 1 and 2 columns.
         one = Case(np.zeros((3, 5, 3), np.uint8))
-        curves = Curves(one, Geometry.identity(5, 3), (1, 3))
+        curves = Curves(open_picture(one), Geometry.identity(5, 3), (1, 3))
         counts, shares = curves.steps(np.array([1, 0, 2]), 3)
         assert counts.tolist() == [0, 1, 2, 3]
         assert shares.tolist() == pytest.approx([0, 0.2, 0.6, 1])
@@ -352,18 +352,18 @@ class TestCurves:
     def test_pixels_that_are_cropped_away_don_t_count(self):
         one = Case(np.zeros((4, 8, 3), np.uint8))
         _, geometry = Preprocessing(4, resize="crop", color="rgb")(one)
-        curves = Curves(one, geometry, (2, 2))
+        curves = Curves(open_picture(one), geometry, (2, 2))
         assert curves.steps(np.arange(4), 4)[1].tolist() == [0, 0.25, 0.5, 0.75, 1]
 
     def test_cells_of_the_padding_hold_no_pixels(self):
         one = Case(np.zeros((4, 8, 3), np.uint8))
         _, geometry = Preprocessing(8, resize="pad", color="rgb")(one)
-        curves = Curves(one, geometry, (4, 1))  # the picture is in the two in the middle
+        curves = Curves(open_picture(one), geometry, (4, 1))  # the picture is in the two in the middle
         assert curves.steps(np.arange(4), 4)[1].tolist() == [0, 0, 0.5, 1, 1]
 
     def test_the_ends_are_the_blurred_the_filled_and_the_untouched_picture(self):
         one = CASES[0]
-        curves = Curves(one, Geometry.identity(4, 4), (2, 2))
+        curves = Curves(open_picture(one), Geometry.identity(4, 4), (2, 2))
         nothing, start, everything, covered = map(np.asarray, curves.pictures(np.arange(4), np.array([0, 4])))
         np.testing.assert_array_equal(nothing, np.asarray(curves.blurred))
         np.testing.assert_array_equal(start, one.image)
@@ -373,7 +373,7 @@ class TestCurves:
     @pytest.mark.parametrize("shape", [(6, 6), (6, 6, 4)])
     def test_grey_pictures_and_transparent_ones(self, shape):
         one = Case(np.random.default_rng(1).integers(0, 256, shape, np.uint8))
-        made = list(Curves(one, Geometry.identity(6, 6), (2, 2)).pictures(np.arange(4), np.array([2])))
+        made = list(Curves(open_picture(one), Geometry.identity(6, 6), (2, 2)).pictures(np.arange(4), np.array([2])))
         assert [np.asarray(image).shape for image in made] == [shape, shape]
 
 
