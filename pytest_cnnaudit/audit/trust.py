@@ -102,7 +102,7 @@ class Trust(Base):
         of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
         The value is the area under P(target) of insertion minus that of deletion, minus the same for a seeded
         random order of the same cells, which is the chance level. A case whose heatmap is empty, or the same in
-        all cells, is unscorable and counts as not passed.
+        all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable and counts as not passed.
         """
         population = as_population(cases)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
@@ -111,6 +111,7 @@ class Trust(Base):
         problems = [_unranked(maps, index) for index in range(len(population))]
         usable = [index for index, problem in enumerate(problems) if not problem]
         found = dict(zip(usable, self._curves(population, maps, usable, steps), strict=True))
+        problems = [problem or found[index].flat for index, problem in enumerate(problems)]
         single = isinstance(cases, Case)
         scores = [
             Score(None, None, problem) if problem else _noted(found[index].gain, found[index].text, limit, single)
@@ -415,6 +416,8 @@ class Trust(Base):
         }
 
 
+# Less than this is rounding, which no order deserves credit for.
+_MOVES = 0.01
 _SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -441,6 +444,13 @@ class _Areas:
     def gain(self) -> float:
         """How much more the heatmap's order moves the prediction."""
         return self.own - self.random
+
+    @property
+    def flat(self) -> str:
+        """Why no order can be better than another; empty where one can."""
+        every = np.concatenate([self.probabilities, self.random_probabilities])
+        low, high = every.min(), every.max()
+        return "" if high - low > _MOVES else f"P(target) stays between {low:.3f} and {high:.3f} whatever is covered"
 
     @property
     def text(self) -> str:
