@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pytest_cnnaudit.cases import Case, CaseError
 from pytest_cnnaudit.engine import outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ReadPicture, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
@@ -394,6 +394,10 @@ class Engine:
             l2=l2,
             parametrization=parametrization,
         )
+
+    def read(self, case: Case) -> ReadPicture:
+        """The case with its model input, which all methods take as well: what is read once need not be again."""
+        return ReadPicture(case, *self.preprocessing.bound(self.input_shape)(case))
 
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""

@@ -57,6 +57,15 @@ class Batch:
         return f"image {self.start + row}" if case is None or case.where == "case" else case.where
 
 
+@dataclass(frozen=True)
+class ReadPicture:
+    """A case whose picture went through the preprocessing already: `inputs` `(H, W, C)`, not to be changed."""
+
+    case: Case
+    inputs: npt.NDArray[np.float32]
+    geometry: Geometry
+
+
 def batches(
     images: Any,
     preprocessing: Preprocessing,
@@ -129,6 +138,9 @@ def _items(
             yield row.astype(np.float32, copy=False), geometry, None
         return
     for picture in _pictures(images):
+        if isinstance(picture, ReadPicture):
+            yield picture.inputs, picture.geometry, picture.case
+            continue
         inputs, geometry = bound(picture)
         yield inputs, geometry, picture if isinstance(picture, Case) else None
 
