@@ -215,8 +215,11 @@ class Case:
     source: the file and entry the case was read from, named first in error messages.
     annotated_size: (width, height) of the picture according to that file.
 
-    `load_cases` sets the last two, which don't count when cases are compared. Paths, labels and regions are
-    compared by value, pictures in memory by identity.
+    edited_from: the case this one is an edit of; a model's other inputs and error messages take that one.
+
+    `load_cases` sets `source` and `annotated_size`, an audit that edits pictures `edited_from`; none of these
+    counts when cases are compared. Paths, labels and regions are compared by value, pictures in memory by
+    identity.
     """
 
     image: Picture
@@ -227,6 +230,7 @@ class Case:
     group: str | int | None = None
     source: str | None = field(default=None, kw_only=True)
     annotated_size: tuple[int, int] | None = field(default=None, kw_only=True)
+    edited_from: Case | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.id is not None and (not isinstance(self.id, str) or not self.id):

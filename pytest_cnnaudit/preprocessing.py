@@ -37,6 +37,7 @@ Float32: TypeAlias = "npt.NDArray[np.float32]"
 Float64: TypeAlias = "npt.NDArray[np.float64]"
 
 CHANNELS: dict[Color, int] = {"rgb": 3, "grayscale": 1, "bgr": 3, "rgba": 4}
+ROUNDING = 1e-9
 DEFAULT_COLORS: dict[int, Color] = {3: "rgb", 1: "grayscale", 4: "rgba"}
 
 
@@ -128,15 +129,42 @@ class Geometry:
         shares: Float64 = y_overlaps @ occupied @ x_overlaps.T / cell_area
         return np.clip(shares, 0.0, 1.0)
 
-    def centres_inside(self, regions: Region | Sequence[Region], grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """Whether the centre of each cell of a grid over the model's input lies in the union of regions, (h, w)."""
-        rows, columns = grid
+    def centres_inside(
+        self, regions: Region | Sequence[Region], grid: tuple[int, int], tolerance: float = 0.0
+    ) -> npt.NDArray[np.bool_]:
+        """Whether the centre of each cell of a grid over the model's input lies in the union of regions, (h, w).
+
+        `tolerance`, in pixels of the original picture: how far from the region a centre may be.
+        """
+        if tolerance > 0:
+            return self.centre_distances(regions, grid) <= tolerance * (1 + ROUNDING)
         x_edges, y_edges, occupied = self._occupancy(as_regions(regions))
-        xs = ((np.arange(columns) + 0.5) * self.width / columns - self.offset_x) / self.scale_x
-        ys = ((np.arange(rows) + 0.5) * self.height / rows - self.offset_y) / self.scale_y
+        xs, ys = self._centres(grid)
         # Regions are half-open, so a centre on an edge belongs to the interval that starts there.
         framed = np.pad(occupied, 1)
         return framed[np.ix_(np.searchsorted(y_edges, ys, "right"), np.searchsorted(x_edges, xs, "right"))]
+
+    def centre_distances(self, regions: Region | Sequence[Region], grid: tuple[int, int]) -> Float64:
+        """How far each cell's centre is from the union of regions, in pixels of the original picture, (h, w).
+
+        0 within and on the edge. Exact: the nearest point of a column's rectangles is found along y, then that
+        of all columns along x.
+        """
+        x_edges, y_edges, occupied = self._occupancy(as_regions(regions))
+        xs, ys = self._centres(grid)
+        along_x, along_y = _gaps(xs, x_edges) ** 2, _gaps(ys, y_edges) ** 2
+        squares = np.empty(grid)
+        for row, gaps in enumerate(along_y):
+            nearest = np.where(occupied, gaps[:, None], np.inf).min(axis=0)
+            squares[row] = (along_x + nearest).min(axis=1)
+        return np.sqrt(squares)
+
+    def _centres(self, grid: tuple[int, int]) -> tuple[Float64, Float64]:
+        """The centres of a grid's cells along x and y, in original pixels."""
+        rows, columns = grid
+        xs = ((np.arange(columns) + 0.5) * self.width / columns - self.offset_x) / self.scale_x
+        ys = ((np.arange(rows) + 0.5) * self.height / rows - self.offset_y) / self.scale_y
+        return xs, ys
 
     def _occupancy(self, regions: tuple[Region, ...]) -> tuple[Float64, Float64, npt.NDArray[np.bool_]]:
         """Sorted edges along x (n + 1) and y (m + 1) in original pixels; which (m, n) rectangles are in."""
@@ -281,6 +309,10 @@ class Preprocessing:
             pixels = pixels[..., ::-1]
         return self._scaled(np.array(pixels, order="C")), geometry
 
+    def geometry(self, width: int, height: int) -> Geometry:
+        """Where the pixels of a picture of this size go; size and color must be known."""
+        return replace(self, scale=None)(Image.new("L", (width, height)))[1]
+
     def black(self) -> Float32:
         """What a black picture becomes, float32 (H, W, C); size and color must be known."""
         if self.size is None or self.color is None:
@@ -372,13 +404,17 @@ def _padded(picture: Image.Image, width: int, height: int, scale: float) -> tupl
     return black, Geometry(*scales, left, top, width, height, source_width, source_height)
 
 
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture with transparency on white, in RGB; any other as it is."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
 def _colored(picture: Image.Image, color: Color) -> Image.Image:
     if color == "rgba":
         return picture.convert("RGBA")
-    if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("L" if color == "grayscale" else "RGB")
+    return on_white(picture).convert("L" if color == "grayscale" else "RGB")
 
 
 def _converted(picture: Image.Image, mode: str, where: str) -> Image.Image:
@@ -406,6 +442,11 @@ def _overlaps(edges: Float64, length: int, cells: int) -> Float64:
     starts = np.maximum(edges[None, :-1], borders[:-1, None])
     overlaps: Float64 = np.maximum(ends - starts, 0.0)
     return overlaps
+
+
+def _gaps(points: Float64, edges: Float64) -> Float64:
+    """(points, n): how far each point is from each of n intervals between edges."""
+    return np.maximum(np.maximum(edges[None, :-1] - points[:, None], points[:, None] - edges[None, 1:]), 0.0)
 
 
 def _pixel_edges(inside: npt.NDArray[np.bool_]) -> Float64:

@@ -52,6 +52,21 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The verdict in one class or group of a population that is judged `by` these."""
+
+    name: str
+    outcome: Outcome
+    value: float
+    threshold: float | None
+    interval: tuple[float, float] | None
+    n: int
+    passed: int
+    mean: float | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One audit's result, as it stands in `record.json`.
 
@@ -59,7 +74,9 @@ class Finding:
     `threshold`. For a population judged case by case `value` is the share of cases that pass, `threshold` is
     `mostly` and `interval` holds the Clopper–Pearson bounds of the share; `mean` is then the mean of the
     cases' values and `thresholds` what each case is held against. `chance` is what a model-independent map
-    would score on average.
+    would score on average, `controls` what the population's own heatmaps score in other cases' regions, and a
+    blob in the middle in the right ones. `n` and `passed` count cases or, where `unit` says so, groups. With
+    `by` the numbers are those of the worst class or group, and `parts` has all of them, worst first.
     """
 
     test: str
@@ -81,6 +98,10 @@ class Finding:
     mostly: float | None = None
     confidence: float | None = None
     thresholds: tuple[Threshold, ...] = ()
+    unit: Literal["cases", "groups"] = "cases"
+    by: Literal["label", "group"] | None = None
+    parts: tuple[Part, ...] = ()
+    controls: Mapping[str, float] = field(default_factory=dict)
     demands: Mapping[str, Any] = field(default_factory=dict)
     """The assertion's arguments but for what was measured, defaults included."""
     message: str = ""

@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, check_regions
-from pytest_cnnaudit.engine import Engine, Heatmaps, Layer, LayerStats, Predictions
+from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
 from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.preprocessing import Geometry
@@ -131,6 +131,17 @@ class Results:
             return self.engine.finite(images, layers)
         found: Mapping[str, npt.NDArray[np.bool_]] = self._inside("finite", images, layers)
         return found if layers is None else {path: found[path] for path in layers}
+
+    def patterns(self, layer: str, filters: Any, *, init: Floats, **options: Any) -> FilterPatterns:
+        """Filter patterns that start from `init`."""
+        asked = tuple(filters) if isinstance(filters, Iterable) else filters
+        path = self.engine.layer(layer).path
+        key = ("patterns", path, init.shape, init.tobytes(), repr((asked, sorted(options.items()))))
+        kept: FilterPatterns | None = self._get(key)
+        if kept is None:
+            kept = self.engine.filter_patterns(path, asked, init=init, **options)
+            self._keep(key, kept)
+        return kept
 
     # Passes over the model
 

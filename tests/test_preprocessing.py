@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
+from scipy import ndimage
 
 from pytest_cnnaudit.cases import Box, Case, CaseError, CaseWarning, Mask
 from pytest_cnnaudit.preprocessing import Geometry, Preprocessing, open_picture
@@ -485,6 +486,75 @@ def test_coverage_agrees_with_counting_samples(given_regions: list[Box | Mask], 
     grid = (geometry.height, geometry.width)
     np.testing.assert_allclose(geometry.coverage(given_regions, grid), counted, rtol=0, atol=1e-12)
     np.testing.assert_allclose(geometry.coverage(given_regions, (1, 1)), counted.mean(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_coverage_of_a_mask_agrees_with_pillows_box_filter(seed: int) -> None:
+    mask = np.random.default_rng(seed).random((12, 30)) < 0.3
+    shares = Geometry.identity(30, 12).coverage(Mask(mask), (4, 5))
+    reduced = Image.fromarray(mask.astype(np.float32)).resize((5, 4), Image.Resampling.BOX)
+    np.testing.assert_allclose(shares, np.asarray(reduced), atol=1e-6)
+
+
+# --- distances of cell centres -----------------------------------------------------------------------------
+
+
+def test_distances_are_those_of_the_centres_in_original_pixels() -> None:
+    # 4 × 2 pixels in 2 × 1 of the model's, on a grid of 2 × 1: centres at (1, 1) and (3, 1).
+    geometry = Geometry(0.5, 0.5, 0, 0, 2, 1, 4, 2)
+    assert geometry.centre_distances(Box(0, 0, 1.5, 2), (1, 2)).tolist() == [[0, 1.5]]
+    assert geometry.centre_distances(Box(2, 1.5, 3, 2), (1, 2)).tolist() == [[np.hypot(1, 0.5), 0.5]]
+
+
+def test_a_centre_on_the_edge_is_at_distance_0_but_inside_only_where_the_box_begins() -> None:
+    geometry = Geometry.identity(2, 1)
+    box = Box(0.5, 0, 1.5, 1)
+    assert geometry.centre_distances(box, (1, 2)).tolist() == [[0, 0]]
+    assert geometry.centres_inside(box, (1, 2)).tolist() == [[True, False]]
+    assert geometry.centres_inside(box, (1, 2), tolerance=0.01).tolist() == [[True, True]]
+
+
+def test_the_nearest_of_several_regions_counts() -> None:
+    geometry = Geometry.identity(5, 1)
+    distances = geometry.centre_distances([Box(0, 0, 1, 1), Box(4, 0, 5, 1)], (1, 5))
+    assert distances.tolist() == [[0, 0.5, 1.5, 0.5, 0]]
+
+
+def test_cells_of_the_padding_have_distances_too() -> None:
+    _, geometry = Preprocessing(4, resize="pad", color="rgb")(Image.new("RGB", (40, 20)))
+    assert geometry.centre_distances(Box(0, 0, 40, 20), (4, 1)).tolist() == [[5], [0], [0], [5]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_distances_to_a_mask_agree_with_scipys_distance_transform(seed: int) -> None:
+    mask = np.random.default_rng(seed).random((9, 11)) < 0.06
+    mask[4, 5] = True
+    fine = 20  # samples a pixel; the transform measures between centres of samples
+    painted = np.kron(mask, np.ones((fine, fine), bool))
+    transform = ndimage.distance_transform_edt(~painted) / fine
+    centres = transform[fine // 2 :: fine, fine // 2 :: fine]
+    distances = Geometry.identity(11, 9).centre_distances(Mask(mask), (9, 11))
+    np.testing.assert_allclose(distances, centres, atol=1.5 / fine)
+
+
+@relaxed
+@given(regions, grids, st.floats(0, 3))
+def test_the_tolerance_mirrors_with_the_region(
+    given_regions: list[Box | Mask], grid: tuple[int, int], tolerance: float
+) -> None:
+    geometry = Geometry(12 / WIDTH, 9 / HEIGHT, 0, 0, 12, 9, WIDTH, HEIGHT)
+    mirrored = geometry.centre_distances([_mirrored(region) for region in given_regions], grid)
+    np.testing.assert_allclose(geometry.centre_distances(given_regions, grid)[:, ::-1], mirrored, atol=1e-12)
+
+
+@relaxed
+@given(regions, grids, geometries, st.floats(0, 2), st.floats(0, 2))
+def test_more_tolerance_takes_more_cells_in(
+    given_regions: list[Box | Mask], grid: tuple[int, int], geometry: Geometry, less: float, more: float
+) -> None:
+    less, more = sorted((less, more))
+    within = geometry.centres_inside(given_regions, grid, less)
+    assert (within <= geometry.centres_inside(given_regions, grid, more)).all()
 
 
 # --- geometry: where the pixels land ---------------------------------------------------------------------

@@ -14,17 +14,21 @@ from PIL import Image
 
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import InconclusiveWarning, Settings, audited
+from pytest_cnnaudit.audit.dependence import Dependence
 from pytest_cnnaudit.audit.inside import Inside
 from pytest_cnnaudit.audit.judging import as_limits, compared, holds, number
 from pytest_cnnaudit.audit.localisation import Localisation
+from pytest_cnnaudit.audit.mosaics import Mosaics
+from pytest_cnnaudit.audit.patterns import Patterns
 from pytest_cnnaudit.audit.predicting import Predicting
+from pytest_cnnaudit.audit.trust import Trust
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.record import Finding
 
 __all__ = ["Audit", "InconclusiveWarning", "Settings"]
 
 
-class Audit(Localisation, Inside, Predicting):
+class Audit(Localisation, Mosaics, Dependence, Trust, Inside, Patterns, Predicting):
     """The engine's methods and the assertions, for one test.
 
     The engine is asked for when it is first needed, so `check` works without a model. Every assertion

@@ -6,18 +6,21 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
+from PIL import Image
 
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, text, where
+from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, check_rule, text, where
 from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.provenance import case_digest
@@ -66,7 +69,9 @@ def audited(
         start = time.perf_counter()
         demands: dict[str, Any] = {}
         try:
-            demands = _demands(assertion.__name__, signature, self, *args, **kwargs)
+            arguments = _bound(assertion.__name__, signature, self, *args, **kwargs)
+            demands = _demands(arguments)
+            check_rule(arguments)
             finding = assertion(self, *args, **kwargs)
         except Exception as error:
             seconds = time.perf_counter() - start
@@ -80,22 +85,33 @@ def audited(
     return cast(Callable[Concatenate[A, P], Finding], wrapper)
 
 
-def _demands(assertion: str, signature: inspect.Signature, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """The arguments apart from what is measured, as JSON; a `TypeError` where they don't fit."""
+def _bound(assertion: str, signature: inspect.Signature, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments by name, defaults included; a `TypeError` where they don't fit."""
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"cnnaudit.{assertion}: {error}") from None
     bound.apply_defaults()
+    return bound.arguments
+
+
+def _demands(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments apart from what is measured, as JSON."""
     measured = ("self", "cases", "name", "value", "chance", "evidence")
-    return {name: _plain(value) for name, value in bound.arguments.items() if name not in measured}
+    return {name: _plain(value) for name, value in arguments.items() if name not in measured}
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, (Image.Image, np.ndarray)):  # what it shows, not where it lies in memory
+        return f"picture {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:12]}"
     return getattr(value, "__name__", repr(value))
 
 
@@ -229,8 +245,11 @@ class Base:
         role: str,
         aim: str,
         views: Callable[[int], Sequence[Mapping[str, Any]]] = lambda _: (),
+        pictured: Sequence[Case] | None = None,
     ) -> Finding:
         """Adds what the heatmaps tell of a finding, and the worst cases as evidence.
+
+        `pictured` are the pictures that the model saw, where these were made from the cases.
 
         `views(index)` are further pictures of a shown case, such as the edited ones: each a mapping with `title`,
         and any of `picture`, `heatmap` and `predictions` as `exhibits` makes them, and `note`.
@@ -241,11 +260,12 @@ class Base:
         finding = self._compared_with_guessing(replace(finding, target=aim), judged.cases)
         if self._settings.artifacts == "off" or (self._settings.artifacts == "failed" and finding.outcome == "passed"):
             return finding
-        predicted = self._results.predictions(judged.cases)
+        seen = judged.cases if pictured is None else pictured
+        predicted = self._results.predictions(seen)
         embed = self._settings.pictures == "embed"
         shown = []
         for index in judged.worst_first()[:MOST_EVIDENCE]:
-            case, result = judged.cases[index], judged.results[index]
+            case, result = seen[index], judged.results[index]
             target = None if maps is None else predicted.name(int(maps.targets[index]))
             label = ", ".join(str(name) for name in case.labels) or None
             shown.append(
@@ -265,7 +285,7 @@ class Base:
                     "views": list(views(index)),
                 }
             )
-        return replace(finding, evidence=tuple(shown))
+        return replace(finding, evidence=(*finding.evidence, *shown))
 
     def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case]) -> Finding:
         """Says in the finding, and warns once a session, where the labels are predicted no better than by chance.

@@ -24,16 +24,25 @@ _LONGEST_SIDE = 512
 
 def case_picture(case: Case, *, embed: bool) -> dict[str, Any]:
     """The upright picture, at most 512 pixels on its longest side, with its size in original pixels."""
-    picture = open_picture(case)
+    return shown(open_picture(case), embed=embed)
+
+
+def further_picture(picture: Image.Image, *, embed: bool) -> dict[str, Any]:
+    """An edited picture for a case's further views, of which there are many: at most 256 pixels."""
+    return shown(picture, embed=embed, longest_side=_LONGEST_SIDE // 2)
+
+
+def shown(picture: Image.Image, *, embed: bool, longest_side: int = _LONGEST_SIDE) -> dict[str, Any]:
+    """A picture, unless it is to be kept out of the page, with its size in original pixels."""
     width, height = picture.size
-    return {"src": data_url(picture) if embed else None, "width": width, "height": height}
+    return {"src": data_url(picture, longest_side) if embed else None, "width": width, "height": height}
 
 
-def data_url(picture: Image.Image) -> str:
+def data_url(picture: Image.Image, longest_side: int = _LONGEST_SIDE) -> str:
     """A picture as JPEG; a tiny one, of which each pixel is seen, as PNG."""
     small = max(picture.size) <= 64
     picture = picture.convert("RGB")
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -19,6 +19,7 @@ from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Layer, LayerStats
+    from pytest_cnnaudit.engine.kernels import Kernels
 
 
 class Inside(Base):
@@ -108,8 +109,8 @@ class Inside(Base):
         worst = max(shares, key=lambda path: shares[path])
         value = shares[worst]
         n = len(stats[worst].sparsity_per_image)
-        # What fires in this share of pictures stays silent in n of them 5 % of the time.
-        rare = f"; a channel that fires in fewer than {1 - 0.05 ** (1 / n):.1%} of pictures may have been missed (95 %)"
+        missed = metrics.missed_rate(n)
+        rare = f"; a channel that fires in fewer than {missed:.1%} of pictures may have been missed (95 %)"
         dead = {path: np.flatnonzero(stats[path].dead) for path in shares}
         passed = holds(value, limit)
         above = [path for path, share in shares.items() if not holds(share, limit)]
@@ -143,6 +144,61 @@ class Inside(Base):
             thresholds=(limit,),
             message=self._message("no_dead_filters", passed, lines),
             evidence=(chart,),
+        )
+
+    @audited
+    def assert_no_duplicate_filters(
+        self, layers: str | Sequence[str] | None = None, *, similarity_at_most: float = 0.99, at_most: float = 0.05
+    ) -> Finding:
+        """In no layer is the share of filters that repeat another above `at_most`; the value is the worst layer's.
+
+        A filter is redundant where the cosine of its kernel, bias included, with that of an earlier filter that is
+        kept is above `similarity_at_most`: of k equal filters k − 1 are redundant. w and −w are not, since a ReLU
+        tells them apart, nor are filters of different groups, which see different channels. All-zero kernels are
+        duplicates of each other. `layers` default to every convolution, a shared one once, of a separable one the
+        pointwise kernels; depthwise ones have nothing to compare. Needs no pictures.
+        """
+        if not isinstance(layers, (str, NoneType)) and not _are_names(layers):
+            raise TypeError(f"layers must be a layer's name or a sequence of names, not {_kind(layers)}")
+        if layers is not None and not layers:
+            raise ValueError("layers is empty: name at least one layer, or leave it out")
+        similar = number(similarity_at_most, "similarity_at_most", -1, 1)
+        limit = Threshold("redundant filters in a layer", number(at_most, "at_most", 0, 1), "at_most")
+        found = {path: _duplicates(kernels, similar) for path, kernels in self.engine.kernels(layers).items()}
+        shares = {path: one.fraction for path, one in found.items()}
+        worst = max(shares, key=lambda path: shares[path])
+        value = shares[worst]
+        above = [path for path, share in shares.items() if not holds(share, limit)]
+        pairs = _pairs(found[worst])
+        lines = [
+            f"worst layer {worst!r}: {_redundant(found[worst])} filters repeat another, {compared(value, limit)}",
+            f"layers above the limit: {listed(above)}" if above else "",
+            f"redundant there: {listed(pairs)}" if above and pairs else "",
+            f"redundant: a cosine above {similar:g} with an earlier filter, bias included; layers: {len(shares)}",
+        ]
+        rows = [
+            {"layer": path, "value": shares[path], "note": _redundant(one) + _nearest_pair(one)}
+            for path, one in found.items()
+        ]
+        evidence: list[dict[str, Any]] = [
+            {"kind": "layers", "title": "Redundant filters by layer", "unit": "share of filters", "rows": rows}
+        ]
+        listing = [f"{path}: {listed(_pairs(found[path]), 50)}" for path in above if found[path].redundant.any()]
+        if listing:
+            evidence.append({"kind": "text", "title": "Filters that repeat another", "text": "\n".join(listing)})
+        return Finding(
+            self._test,
+            "no_duplicate_filters",
+            "failed" if above else "passed",
+            value=value,
+            threshold=limit.value,
+            direction="at_most",
+            n=len(shares),
+            passed=len(shares) - len(above),
+            layer=worst,
+            thresholds=(limit,),
+            message=self._message("no_duplicate_filters", not above, lines),
+            evidence=tuple(evidence),
         )
 
     @audited
@@ -278,3 +334,41 @@ def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -
         )
         for index, (tau, flat) in enumerate(zip(taus, unscorable, strict=True))
     )
+
+
+def _are_names(layers: Any) -> bool:
+    return isinstance(layers, Sequence) and all(isinstance(name, str) for name in layers)
+
+
+def _kind(value: Any) -> str:
+    """What was handed over instead of a layer, in short."""
+    inside = f" of {type(value[0]).__name__}" if isinstance(value, (list, tuple)) and value else ""
+    return type(value).__name__ + inside
+
+
+def _duplicates(kernels: Kernels, similarity_at_most: float) -> metrics.Duplicates:
+    """The duplicates in each group of filters, with the filters' numbers in the layer."""
+    originals, similarities = [], []
+    for position, group in enumerate(np.split(kernels.filters, kernels.groups)):
+        one = metrics.duplicate_filters(group, similarity_at_most)
+        originals.append(np.where(one.redundant, one.original + position * len(group), -1))
+        similarities.append(one.similarity)
+    return metrics.Duplicates(np.concatenate(originals), np.concatenate(similarities))
+
+
+def _redundant(duplicates: metrics.Duplicates) -> str:
+    return f"{int(duplicates.redundant.sum())} of {duplicates.original.size}"
+
+
+def _pairs(duplicates: metrics.Duplicates) -> list[str]:
+    """The redundant filters, each with the one it repeats."""
+    return [
+        f"{index} = {duplicates.original[index]} ({duplicates.similarity[index]:.3f})"
+        for index in np.flatnonzero(duplicates.redundant)
+    ]
+
+
+def _nearest_pair(duplicates: metrics.Duplicates) -> str:
+    """How near the filters that are kept come to each other."""
+    kept = duplicates.similarity[~duplicates.redundant]
+    return "" if kept.max() == -1 else f" redundant; of the others, cosines up to {kept.max():.3f}"

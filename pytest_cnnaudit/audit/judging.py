@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pytest_cnnaudit import gate, metrics
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import CaseResult, Finding, Threshold
+from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
 
 MOST_LINES = 12
 EXCESS = "excess"
+By = Literal["label", "group"]
 # Values closer than this share of the limit are at it: (0.6 − 0.5) / (1 − 0.5) is a little less than 0.2.
 ROUNDING = 1e-9
 _SIGN = {"at_least": "≥", "at_most": "≤"}
@@ -37,12 +38,28 @@ class Score:
 
 @dataclass(frozen=True)
 class Rule:
-    """Which share of the cases must pass, and how surely; see `gate.judge`."""
+    """Which share of the cases must pass, and how surely; see `gate.judge_cases`.
+
+    `by`: the rule must hold in each label's cases, or in each group's. `excess`: the share must also be this
+    far above the mean chance of a pass, for measures whose single values only say yes or no.
+    """
 
     mostly: float = 1.0
     confidence: float | None = None
     min_n: int | None = None
-    by: Literal["label", "group"] | None = None
+    by: By | None = None
+    excess: float | None = None
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """The verdict on a population, or on one class or group of it; `positions` are those of its cases."""
+
+    name: str
+    positions: Sequence[int]
+    verdict: gate.Verdict
+    chance: float | None
+    mean: float | None
 
 
 @dataclass(frozen=True)
@@ -88,39 +105,60 @@ class Judged:
             ),
         )
 
-    def finding(self, rule: Rule, page: str) -> Finding:
-        """The finding, without what heatmaps add."""
-        passed = sum(result.outcome == "passed" for result in self.results)
-        verdict = gate.judge(
-            passed, len(self.results), mostly=rule.mostly, confidence=rule.confidence, min_n=rule.min_n
-        )
-        unscorable = sum(result.outcome == "unscorable" for result in self.results)
-        chances = [score.chance for score in self.scores if score.chance is not None]
-        chance = float(np.mean(chances)) if chances else None
-        values = [score.value for score in self.scores if score.value is not None]
-        mean = float(np.mean(values)) if values else None
-        limit = self.limits[0]
+    def finding(self, rule: Rule, page: str, controls: Mapping[str, float] | None = None) -> Finding:
+        """The finding, without what heatmaps add. With `by`, its numbers are those of the worst class or group."""
+        judgements = self._judgements(rule)
+        worst = judgements[0]
+        verdict, limit = worst.verdict, self.limits[0]
         finding = Finding(
             test="",
             name=self.name,
             outcome=verdict.outcome,
             value=self.scores[0].value if self.single else verdict.value,
-            threshold=self._decisive(chance) if self.single else verdict.threshold,
+            threshold=self._decisive(worst.chance) if self.single else verdict.threshold,
             direction=limit.direction if self.single else "at_least",
-            chance=chance,
+            chance=worst.chance,
             interval=None if self.single else verdict.interval,
-            n=len(self.results),
-            passed=passed,
-            unscorable=unscorable,
-            mean=mean,
-            mostly=None if self.single else rule.mostly,
+            n=verdict.n,
+            passed=verdict.passed,
+            unscorable=sum(self.results[index].outcome == "unscorable" for index in worst.positions),
+            mean=worst.mean,
+            mostly=None if self.single else verdict.threshold,
             confidence=rule.confidence,
             thresholds=self.limits,
+            unit=verdict.unit,
+            by=rule.by,
+            parts=tuple(_part(one) for one in judgements) if rule.by else (),
+            controls=dict(controls or {}),
             cases=self.results,
+            evidence=(_parts_chart(judgements, rule.by),) if rule.by else (),
         )
-        lines = self._single_lines(verdict, chance) if self.single else self._lines(verdict, mean, chance)
+        lines = self._single_lines(worst) if self.single else self._lines(judgements, rule, controls or {})
         lines += ["" if finding.outcome == "passed" else page]
         return replace(finding, message=text(self.name, finding.outcome, lines))
+
+    def _judgements(self, rule: Rule) -> list[_Judgement]:
+        """The verdict on all cases, or those on each class or group, worst first."""
+        parts = {"": range(len(self.cases))} if rule.by is None else partition(self.cases, rule.by, self.single)
+        judged = {name: self._judgement(str(name), positions, rule) for name, positions in parts.items()}
+        return [judged[name] for name in gate.worst_first({name: one.verdict for name, one in judged.items()})]
+
+    def _judgement(self, name: str, positions: Sequence[int], rule: Rule) -> _Judgement:
+        scores = [self.scores[index] for index in positions]
+        chance = _mean([score.chance for score in scores if score.chance is not None])
+        mostly = rule.mostly
+        if rule.excess is not None and chance is not None:
+            mostly = max(mostly, demanded(Threshold(EXCESS, rule.excess, "at_least"), chance))
+        verdict = gate.judge_cases(
+            [self.results[index].outcome == "passed" for index in positions],
+            # Within one group of its own, a group's cases are what there is to count.
+            () if rule.by == "group" else [self.cases[index].group for index in positions],
+            mostly=mostly,
+            confidence=rule.confidence,
+            min_n=rule.min_n,
+        )
+        mean = _mean([score.value for score in scores if score.value is not None])
+        return _Judgement(name, positions, verdict, chance, mean)
 
     def _decisive(self, chance: float | None) -> float:
         """The strictest value that the limits demand of a single case."""
@@ -130,13 +168,13 @@ class Judged:
     def _demands(self) -> str:
         return " and ".join(f"{limit.name} {_SIGN[limit.direction]} {limit.value:g}" for limit in self.limits)
 
-    def _single_lines(self, verdict: gate.Verdict, chance: float | None) -> list[str]:
-        score, result = self.scores[0], self.results[0]
+    def _single_lines(self, judgement: _Judgement) -> list[str]:
+        score, result, verdict = self.scores[0], self.results[0], judgement.verdict
         if result.outcome == "unscorable":
             return [f"{result.id}: unscorable, {result.note}", f"a case passes with {self._demands()}"]
         lines = []
         for limit, value in self._held(score):
-            by_chance = 0.0 if limit.name == EXCESS else chance
+            by_chance = 0.0 if limit.name == EXCESS else judgement.chance
             lines.append(f"{EXCESS if limit.name == EXCESS else self.measure} {compared(value, limit)}")
             lines[-1] += "" if by_chance is None else f", chance {by_chance:.3g}"
         lines[0] = f"{result.id}: {lines[0]}"
@@ -144,19 +182,42 @@ class Judged:
         undecided = verdict.reason if verdict.outcome == "inconclusive" else ""
         return [undecided, *lines, result.note]
 
-    def _lines(self, verdict: gate.Verdict, mean: float | None, chance: float | None) -> list[str]:
-        numbers = "" if mean is None else f"; mean {mean:.3f}"
-        numbers += "" if chance is None else f", chance {chance:.3f}"
+    def _lines(self, judgements: Sequence[_Judgement], rule: Rule, controls: Mapping[str, float]) -> list[str]:
+        first, verdict = judgements[0], judgements[0].verdict
+        averages = {"mean": first.mean, "chance": first.chance}
+        numbers = ", ".join(f"{name} {value:.3f}" for name, value in averages.items() if value is not None)
+        numbers = numbers and f"; {f'in {first.name!r} ' if rule.by else ''}{numbers}"
         worst = [index for index in self.worst_first() if self.results[index].outcome == "failed"]
         unscorable = [result for result in self.results if result.outcome == "unscorable"]
         noted = [result for result in self.results if result.outcome == "passed" and result.note]
+        part = f"{rule.by} {first.name!r}, the worst of {len(judgements)}: " if rule.by else ""
         return [
-            f"{verdict.reason} (margin {_margin(verdict):+.3g})",
+            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g})",
+            f"by {rule.by}, worst first: {listed(map(_brief_part, judgements), most=8)}" if rule.by else "",
+            self._grouped(first),
             f"a case passes with {self._demands()}{numbers}",
+            self._raised(verdict, rule),
+            "controls: " + ", ".join(f"{name} {value:.3f}" for name, value in controls.items()) if controls else "",
             "worst: " + listed(_brief(self.results[index]) for index in worst) if worst else "",
             f"{len(unscorable)} unscorable: {unscorable[0].id}: {unscorable[0].note}" if unscorable else "",
             f"{len(noted)} passed with a note: {noted[0].id}: {noted[0].note}" if noted else "",
         ]
+
+    def _grouped(self, judgement: _Judgement) -> str:
+        """What n counts, where it is not cases."""
+        if judgement.verdict.unit == "cases":
+            return ""
+        passed = sum(self.results[index].outcome == "passed" for index in judgement.positions)
+        cases = len(judgement.positions)
+        return f"n counts groups: one passes where each of its cases does ({passed} of {cases} cases pass)"
+
+    def _raised(self, verdict: gate.Verdict, rule: Rule) -> str:
+        """That the excess demands more than `mostly`, where it does."""
+        if rule.excess is None or verdict.threshold is None or verdict.threshold <= rule.mostly:
+            return ""
+        return (
+            f"mostly is {rule.mostly:g}, but an excess of {rule.excess:g} over chance demands {verdict.threshold:.3f}"
+        )
 
 
 def as_population(cases: Case | Sequence[Case]) -> list[Case]:
@@ -174,6 +235,40 @@ def as_population(cases: Case | Sequence[Case]) -> list[Case]:
     if twice is not None:
         raise ValueError(f"cases holds {twice!r} twice: give each case an id of its own")
     return population
+
+
+def check_rule(arguments: Mapping[str, Any]) -> None:
+    """A `ValueError` for a rule on populations that could not be judged, before anything is computed."""
+    rule = {name: arguments[name] for name in ("mostly", "confidence", "min_n") if name in arguments}
+    gate.judge(0, 1, **rule)
+    by, cases = arguments.get("by"), arguments.get("cases")
+    if by is None:
+        return
+    if not isinstance(by, str) or by not in get_args(By):
+        raise ValueError(f"by is {by!r}; known: {', '.join(map(repr, get_args(By)))}")
+    if isinstance(cases, (Case, Sequence)) and not isinstance(cases, str):
+        partition(as_population(cases), by, isinstance(cases, Case))
+
+
+def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hashable, list[int]]:
+    """The positions of each label's cases, or of each group's, in the order of the cases.
+
+    A case with several labels is among the cases of each. Labels are told apart as they are written. Raises
+    `ValueError` for a single case, which has nothing to be told apart from, and for a case without a label
+    or group, which would be in no verdict.
+    """
+    if single:
+        raise ValueError(f"by is {by!r}, but cases is a single Case: leave by out, or hand over a sequence of Cases")
+    parts: dict[Hashable, list[int]] = {}
+    for index, case in enumerate(cases):
+        names: tuple[Hashable, ...] = case.labels
+        if by == "group":
+            names = () if case.group is None else (case.group,)
+        if not names:
+            raise ValueError(f"{where(case, index)} has no {by}, and by is {by!r}: give the Case one as {by}=")
+        for name in dict.fromkeys(names):
+            parts.setdefault(name, []).append(index)
+    return parts
 
 
 def case_id(case: Case, index: int) -> str:
@@ -212,7 +307,7 @@ def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, .
 def _bounds(name: str) -> tuple[float, float]:
     if name == EXCESS:
         return -1.0, 1.0
-    return (0.0, 1.0) if name.startswith("mass") else (-math.inf, math.inf)
+    return (0.0, 1.0) if name.startswith(("mass", "IoU")) else (-math.inf, math.inf)
 
 
 def text(name: str, outcome: str, lines: Sequence[str]) -> str:
@@ -253,6 +348,43 @@ def _margin(verdict: gate.Verdict) -> float:
     """From the share that must pass to the share that does, or to the bound that decided."""
     lower, upper = verdict.interval or (verdict.value, verdict.value)
     return (upper if verdict.outcome == "failed" else lower) - (verdict.threshold or 0.0)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _part(judgement: _Judgement) -> Part:
+    verdict = judgement.verdict
+    return Part(
+        judgement.name,
+        verdict.outcome,
+        verdict.value,
+        verdict.threshold,
+        verdict.interval,
+        verdict.n,
+        verdict.passed,
+        judgement.mean,
+        judgement.chance,
+    )
+
+
+def _brief_part(judgement: _Judgement) -> str:
+    verdict = judgement.verdict
+    return f"{judgement.name} {verdict.outcome} ({verdict.passed} of {verdict.n})"
+
+
+def _parts_chart(judgements: Sequence[_Judgement], by: str | None) -> dict[str, Any]:
+    """The share that passes in each class or group, as bars."""
+    return {
+        "kind": "layers",
+        "title": f"Verdict in each {by}, worst first",
+        "unit": f"share of {judgements[0].verdict.unit} that pass",
+        "rows": [
+            {"name": one.name, "value": one.verdict.value, "note": f"{one.verdict.outcome}: {one.verdict.reason}"}
+            for one in judgements
+        ],
+    }
 
 
 def _brief(result: CaseResult) -> str:

@@ -5,9 +5,9 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, Region, Target, audited
 from pytest_cnnaudit.audit.judging import (
     EXCESS,
-    MOST_LINES,
     ROUNDING,
     Judged,
     Rule,
@@ -23,9 +22,11 @@ from pytest_cnnaudit.audit.judging import (
     as_limits,
     as_population,
     demanded,
+    number,
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Mask, check_region
+from pytest_cnnaudit.metrics.localisation import check_threshold
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.engine.methods import MethodFunction
 
 LARGEST_ALLOWED_REGION = 0.8
+OTHERS = "other cases' regions"
+BLOB = "a blob in the middle"
 
 
 class Localisation(Base):
@@ -61,11 +64,84 @@ class Localisation(Base):
         limit. `region` stands for the cases' own. A case whose heatmap is empty, or whose region was lost
         in preprocessing, is unscorable and counts as not passed.
         """
-        population = as_population(cases)
         limits = as_limits(
             ("mass inside", at_least, "at_least", "at_least"),
             (EXCESS, excess_at_least, "at_least", "excess_at_least"),
         )
+        rule = Rule(mostly, confidence, min_n, by)
+        return self._inside(_MASS, cases, limits, rule, region, target, method, layer)
+
+    @audited
+    def assert_points_at(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        tolerance: float = 0,
+        excess_at_least: float | None = 0.2,
+        region: Region | Sequence[Region] | None = None,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """The heatmap's maximum lies in the region, or within `tolerance` pixels of the original picture of it.
+
+        The pointing game (Zhang 2016, arXiv:1608.00507). A cell counts by its centre; of tied maxima more than
+        half must lie inside. A case's value is 1 or 0; its chance is the share of cells that count, which grows
+        with the tolerance. A single hit says nothing on chance, so `excess_at_least` is held against the share
+        of hits in a population: it must be at least a + e · (1 − a), a the mean chance, where `mostly` demands
+        less. None leaves it to `mostly`.
+        """
+        tolerance = number(tolerance, "tolerance", 0)
+        excess = None if excess_at_least is None else number(excess_at_least, "excess_at_least", -1, 1)
+        near = f" or within {tolerance:g} pixels of it" if tolerance else ""
+        limits = (Threshold(f"maximum in the region{near}", 1.0, "at_least"),)
+        rule = Rule(mostly, confidence, min_n, by, excess)
+        return self._inside(_pointing(tolerance), cases, limits, rule, region, target, method, layer)
+
+    @audited
+    def assert_iou(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        at_least: float = 0.5,
+        threshold: float = 0.15,
+        region: Region | Sequence[Region] | None = None,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """The cells at or above `threshold` of the heatmap's maximum overlap with the region by `at_least`.
+
+        Intersection over union (Selvaraju 2017, arXiv:1610.02391 §4), with the exact share of each cell that
+        the region covers. The chance level is the region's share of the picture: what a uniform map scores,
+        which selects every cell.
+        """
+        limits = as_limits(("IoU", at_least, "at_least", "at_least"))
+        check_threshold(number(threshold, "threshold"))
+        rule = Rule(mostly, confidence, min_n, by)
+        return self._inside(_overlap(float(threshold)), cases, limits, rule, region, target, method, layer)
+
+    def _inside(
+        self,
+        measure: _Measure,
+        cases: Case | Sequence[Case],
+        limits: tuple[Threshold, ...],
+        rule: Rule,
+        region: Region | Sequence[Region] | None,
+        target: Target,
+        method: str | MethodFunction,
+        layer: str | None,
+    ) -> Finding:
+        """What the measures of a heatmap in the region where it should be have in common."""
+        population = as_population(cases)
         given = _given_regions(region)
         for index, case in enumerate(population):
             if not (case.regions if given is None else given):
@@ -74,18 +150,22 @@ class Localisation(Base):
                 )
         maps, aim = self._explain(population, target, method, layer)
         _check_given(given, maps, population)
-        scores = []
-        for index, case in enumerate(population):
-            coverage = _coverage(maps, index, given or case.regions)
-            score = _mass(maps, index, coverage)
-            problem = _unfair(score.chance, coverage, limits)
+        regions = [given or case.regions for case in population]
+        covers = [measure.cover(maps, index, one) for index, one in enumerate(regions)]
+        lost = _lost(maps, covers, regions)
+        scores = _scores(measure, maps, covers, lost)
+        for index, (case, cover) in enumerate(zip(population, covers, strict=True)):
+            problem = "" if lost[index] else _unfair(measure, cover, limits)
             if problem and isinstance(cases, Case):
                 raise ValueError(f"{where(case, index)}: {problem}")
-            scores.append(replace(score, value=None, unscorable=problem) if problem else score)
-        judged = Judged("mass_inside", population, scores, limits, isinstance(cases, Case), "mass inside")
-        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        finding = _with_null(finding, maps, population, given)
-        return self._with_cases(finding, judged, maps, given, "inside", aim)
+            if problem:
+                scores[index] = Score(None, scores[index].chance, problem)
+            elif scores[index].value is not None:
+                note = scores[index].note or measure.note(maps, index, regions[index], cover)
+                scores[index] = replace(scores[index], note=note)
+        judged = Judged(measure.name, population, scores, limits, isinstance(cases, Case), measure.quantity)
+        controls = _controls(measure, maps, covers, scores, one_for_all=given is not None)
+        return self._with_cases(judged.finding(rule, self._page, controls), judged, maps, given, "inside", aim)
 
     @audited
     def assert_avoids(
@@ -118,9 +198,13 @@ class Localisation(Base):
                 )
         maps, aim = self._explain(population, target, method, layer)
         _check_given(given, maps, population)
+        regions = [given or case.forbidden_regions for case in population]
+        covers = [_coverage(maps, index, one) for index, one in enumerate(regions)]
         scores = [
-            _mass(maps, index, _coverage(maps, index, given or case.forbidden_regions), at_most)
-            for index, case in enumerate(population)
+            replace(score, note=f"{score.note}, so this can't fail")
+            if score.note and _MASS.ceiling(cover) <= at_most
+            else score
+            for score, cover in zip(_scores(_MASS, maps, covers, _lost(maps, covers, regions)), covers, strict=True)
         ]
         name = "mass in the forbidden region"
         judged = Judged("avoids", population, scores, limits, isinstance(cases, Case), name)
@@ -144,36 +228,112 @@ def _check_given(given: Sequence[Region] | None, maps: Heatmaps, cases: Sequence
             check_region(one, geometry.source_width, geometry.source_height, f"{where(case, index)}: region")
 
 
-def _mass(maps: Heatmaps, index: int, coverage: Any, at_most: float | None = None) -> Score:
-    """Mass of one map in a region, with its chance level, and a note where the grid is too coarse for the region."""
-    if not coverage.any():
-        return Score(None, None, "the region was lost in preprocessing")
-    chance = float(metrics.chance(coverage))
-    if maps.empty[index]:
-        negative = maps.negative_share[index]
-        return Score(
-            None,
-            chance,
-            "no positive evidence for this class at this layer (empty heatmap, "
-            f"{negative:.0%} of the evidence is negative)",
-        )
-    ceiling, note = float(metrics.ceiling(coverage)), ""
-    if ceiling < 1 - ROUNDING:
-        note = f"the region fills no grid cell: no map can reach more than {ceiling:.3f}"
-        note += ", so this can't fail" if at_most is not None and ceiling <= at_most else ""
-    return Score(float(metrics.mass_inside(maps.maps[index], coverage)), chance, note=note)
+Cover: TypeAlias = Any
+"""What a region covers of the cells of a grid, (h, w): shares, or which cells count."""
 
 
-def _unfair(chance: float | None, coverage: Any, limits: Sequence[Threshold]) -> str:
+@dataclass(frozen=True)
+class _Measure:
+    """A measure of a heatmap in a region: `cover` is what it takes of the region, `ceiling` the most it can give."""
+
+    name: str
+    quantity: str
+    of: Callable[[Any, Cover], Any]
+    cover: Callable[[Heatmaps, int, Sequence[Region]], Cover]
+    ceiling: Callable[[Cover], float]
+    note: Callable[[Heatmaps, int, Sequence[Region], Cover], str] = lambda *_: ""
+
+
+def _coverage(maps: Heatmaps, index: int, regions: Sequence[Region]) -> Cover:
+    return maps.geometries[index].coverage(regions, _grid(maps))
+
+
+def _grid(maps: Heatmaps) -> tuple[int, int]:
+    return (maps.signed.shape[1], maps.signed.shape[2])
+
+
+def _mass_ceiling(cover: Cover) -> float:
+    return float(metrics.ceiling(cover))
+
+
+_MASS = _Measure("mass_inside", "mass inside", metrics.mass_inside, _coverage, _mass_ceiling)
+
+
+def _overlap(threshold: float) -> _Measure:
+    """Intersection over union, where a cell counts from this share of the maximum."""
+
+    def iou(heatmaps: Any, cover: Cover) -> Any:
+        return metrics.iou(heatmaps, cover, threshold)
+
+    return _Measure("iou", "IoU", iou, _coverage, lambda cover: float(metrics.iou_ceiling(cover)))
+
+
+def _pointing(tolerance: float) -> _Measure:
+    """Whether the maximum lies within the tolerance of the region: 1 or 0."""
+
+    def cover(maps: Heatmaps, index: int, regions: Sequence[Region]) -> Cover:
+        return maps.geometries[index].centres_inside(regions, _grid(maps), tolerance)
+
+    def hit(heatmaps: Any, inside: Cover) -> Any:
+        return (np.asarray(metrics.pointing_hit(heatmaps, inside)) > 0.5).astype(float)
+
+    def note(maps: Heatmaps, index: int, regions: Sequence[Region], inside: Cover) -> str:
+        heatmap = np.maximum(maps.signed[index], 0)
+        share = float(metrics.pointing_hit(heatmap, inside))
+        if 0 < share < 1:
+            return f"several cells are the maximum, {share:.0%} of them in the region: a hit is more than half"
+        if share == 1:
+            return ""
+        # The nearest of several maxima.
+        maxima = heatmap == heatmap.max()
+        distance = maps.geometries[index].centre_distances(regions, _grid(maps))[maxima].min()
+        return f"the maximum is {distance:.3g} pixels off"
+
+    return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note)
+
+
+def _lost(maps: Heatmaps, covers: Sequence[Cover], regions: Sequence[Sequence[Region]]) -> list[bool]:
+    """Which regions lie outside the model's input; a small one can lie between the centres of cells."""
+    return [not cover.any() and not _coverage(maps, index, regions[index]).any() for index, cover in enumerate(covers)]
+
+
+def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Sequence[bool]) -> list[Score]:
+    """The measure of each map in its region, with its chance level, and a note where the grid is too coarse for it."""
+    empty, negative = maps.empty, maps.negative_share
+    usable = [index for index, cover in enumerate(covers) if cover.any() and not empty[index]]
+    values = np.zeros(len(covers))
+    if usable:
+        values[usable] = measure.of(maps.maps[usable], np.stack([covers[index] for index in usable]))
+    scores = []
+    for index, cover in enumerate(covers):
+        chance = float(np.mean(cover))
+        if lost[index]:
+            scores.append(Score(None, None, "the region was lost in preprocessing"))
+        elif empty[index]:
+            why = f"(empty heatmap, {negative[index]:.0%} of the evidence is negative)"
+            scores.append(Score(None, chance, f"no positive evidence for this class at this layer {why}"))
+        else:
+            coarse = 0 < np.max(cover) < 1 - ROUNDING
+            ceiling = f"no map can reach more than {measure.ceiling(cover):.3f}" if coarse else ""
+            note = f"the region fills no grid cell: {ceiling}" if coarse else ""
+            scores.append(Score(float(values[index]), chance, note=note))
+    return scores
+
+
+def _unfair(measure: _Measure, cover: Cover, limits: Sequence[Threshold]) -> str:
     """Why a case that can't fail or can't pass is no test; empty where it is one."""
-    if chance is None:
-        return ""
+    chance, (height, width) = float(np.mean(cover)), cover.shape
     if chance > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
         return (
             f"the region covers {chance:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
             "almost any map would pass, so give a smaller region"
         )
-    ceiling, (height, width) = float(metrics.ceiling(coverage)), coverage.shape
+    if not cover.any():
+        return (
+            f"no cell of this {height} × {width} grid has its centre in the region, so no map can point at it: "
+            "allow a tolerance, or explain a layer with a finer grid"
+        )
+    ceiling = measure.ceiling(cover)
     for limit in limits:
         if demanded(limit, chance) > ceiling * (1 + ROUNDING):
             argument = "excess_at_least" if limit.name == EXCESS else "at_least"
@@ -184,21 +344,15 @@ def _unfair(chance: float | None, coverage: Any, limits: Sequence[Threshold]) ->
     return ""
 
 
-def _coverage(maps: Heatmaps, index: int, regions: Sequence[Region]) -> Any:
-    return maps.geometries[index].coverage(regions, (maps.signed.shape[1], maps.signed.shape[2]))
-
-
-def _with_null(finding: Finding, maps: Heatmaps, cases: Sequence[Case], given: Sequence[Region] | None) -> Finding:
-    """Adds the controls of a population: heatmap i in region j, and a map that is a blob in the middle."""
-    usable = [index for index in range(len(cases)) if finding.cases[index].value is not None]
-    if len(usable) < 2 or finding.outcome == "passed":
-        return finding
-    coverages = np.stack([_coverage(maps, index, given or cases[index].regions) for index in usable])
-    centre = metrics.centre_prior((maps.signed.shape[1], maps.signed.shape[2]))
-    prior = float(np.mean(metrics.mass_inside(np.broadcast_to(centre, coverages.shape), coverages)))
+def _controls(
+    measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], scores: Sequence[Score], one_for_all: bool
+) -> dict[str, float]:
+    """The controls of a population: heatmap i in region j, and a map that is a blob in the middle."""
+    usable = [index for index, score in enumerate(scores) if score.value is not None]
+    if len(usable) < 2:
+        return {}
+    regions = np.stack([covers[index] for index in usable])
     # One region for all leaves none to shuffle.
-    shuffled = None if given else metrics.box_shuffle_null(maps.maps[usable], coverages)
-    line = "controls: " + ("" if shuffled is None else f"other cases' regions {shuffled:.3f}, ")
-    line += f"a blob in the middle {prior:.3f}"
-    head, *rest = finding.message.split("\n  ")
-    return replace(finding, message="\n  ".join([head, *rest[:1], line, *rest[1:]][:MOST_LINES]))
+    shuffled = {} if one_for_all else {OTHERS: float(metrics.box_shuffle_null(maps.maps[usable], regions, measure.of))}
+    blob = np.broadcast_to(metrics.centre_prior(_grid(maps)), regions.shape)
+    return {**shuffled, BLOB: float(np.mean(measure.of(blob, regions)))}

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import copy
 import difflib
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError
-from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ReadPicture, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
+from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.network import Network, Structure, finite
@@ -225,6 +227,18 @@ class Engine:
             del found[self.model.name]
         return {layer.path: one.stats() for layer, one in zip(stats, collected, strict=True)}, found
 
+    def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
+        """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
+
+        By default of every convolution; of a depthwise one there are none, of a separable one the pointwise kernels.
+        Dense layers have to be named. Raises `ValueError` for a layer without kernels.
+        """
+        chosen = self._chosen(layers, lambda _: True)
+        wanted = kernels.compared(chosen) if layers is None else {id(one.operation): one for one in chosen}.values()
+        if not wanted:
+            raise ValueError(f"The model {self.model.name!r} has no convolution whose kernels can be compared")
+        return {layer.path: kernels.kernels(layer) for layer in wanted}
+
     @overload
     def heatmaps(
         self,
@@ -399,6 +413,52 @@ class Engine:
         """The case with its model input, which all methods take as well: what is read once need not be again."""
         return ReadPicture(case, *self.preprocessing.bound(self.input_shape)(case))
 
+    def pattern_start(
+        self, size: tuple[int, int], *, input_range: tuple[float, float] | None = None, seed: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Noise `(H, W, C)` in units of the model's input, as `filter_patterns` starts from: one start for all filters.
+
+        With it as `init`, patterns differ by their filters alone.
+        """
+        return patterns.pattern_start(self, size, input_range, seed)
+
+    def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
+
+        `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
+        to there take. Raises `NonFiniteError` for NaN or infinity.
+        """
+        return patterns.filter_activations(self, layer, index, pictures)
+
+    def inputs(self, images: Any) -> ModelInputs:
+        """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
+
+        By the inputs' names; such a mapping, changed or not, is taken as images and used as it is.
+        """
+        made = list(self._batches(images))
+        rows = zip(*([array[: batch.count] for array in batch.arrays] for batch in made), strict=True)
+        names = [one.name for one in (self._network.inputs.explained, *self._network.inputs.others)]
+        inputs = ModelInputs(zip(names, map(np.concatenate, rows), strict=True))
+        inputs.preprocessing = made[0].preprocessing
+        return inputs
+
+    def reinitialized(self, layer: str | None = None, *, seed: int = 0, negated: bool = False) -> Engine:
+        """An engine whose model has random weights in every layer from the output down to `layer`, included.
+
+        None is for all layers. Where `layer` has no weights, such as an activation, those before it that make it
+        are included down to the nearest with a kernel. Kernels are drawn from N(0, 2 / fan-in) by NumPy, alike on
+        all backends; biases are 0, scales 1, and batch normalizations use each picture's own statistics. `negated`
+        turns the sign of the last kernel: of all logits, where the head is linear.
+
+        The model is not touched: the weights are handed to each computation, and stand for its own there. So it
+        need not be copied either, which not every model can be. Raises `ValueError` where nothing from the output
+        down to the layer has weights.
+        """
+        path = None if layer is None else self.layer(layer).path
+        other = copy.copy(self)
+        other._network = self._network.reinitialized(path, seed, negated=negated)
+        return other
+
     def other_inputs_key(self, case: Case) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
         if not any(callable(value) for value in self._other_inputs.values()):
@@ -443,6 +503,7 @@ class Engine:
 
     def _batches(self, images: Any) -> Iterator[Batch]:
         inputs, given = self._network.inputs, {}
+        made_by = images.preprocessing if isinstance(images, ModelInputs) else None
         if isinstance(images, Mapping):
             given = {name: value for name, value in images.items() if inputs.find(name) is not inputs.explained}
             if inputs.explained.name not in images:
@@ -452,8 +513,8 @@ class Engine:
             images = images[inputs.explained.name]
         given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
         others = Others(inputs, self._other_inputs, given) if inputs.others else None
-        made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others)
-        return self._ranges.watched(made, None if getattr(images, "ndim", 0) == 4 else self.preprocessing)
+        made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others, made_by)
+        return self._ranges.watched(made, made_by if getattr(images, "ndim", 0) == 4 else self.preprocessing)
 
     def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         _ = self._structure

@@ -87,9 +87,18 @@ class Heatmaps:
         """
         return np.asarray(metrics.mass_inside(self.maps, self.coverage(region)))
 
-    def pointing_hit(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.float64]:
-        """1 where the map's maximum lies in the region (by the cell's centre), 0 where not; ties share."""
-        return np.asarray(metrics.pointing_hit(self.maps, self.centres(region)))
+    def pointing_hit(
+        self, region: Region | Sequence[Region] | None = None, tolerance: float = 0.0
+    ) -> npt.NDArray[np.float64]:
+        """1 where the map's maximum lies in the region (by the cell's centre), 0 where not; ties share.
+
+        `tolerance`, in pixels of the original picture: how far from the region the centre may be.
+        """
+        return np.asarray(metrics.pointing_hit(self.maps, self.centres(region, tolerance)))
+
+    def rank_accuracy(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.float64]:
+        """Share of the strongest cells, as many as the region has, that lies in it; see `metrics.rank_accuracy`."""
+        return np.asarray(metrics.rank_accuracy(self.maps, self.coverage(region)))
 
     def iou(self, region: Region | Sequence[Region] | None = None, threshold: float = 0.15) -> npt.NDArray[np.float64]:
         """Intersection over union of the region and the cells at or above `threshold`·maximum, `(N,)`."""
@@ -101,11 +110,11 @@ class Heatmaps:
         pairs = zip(self.geometries, self._regions(region), strict=True)
         return np.stack([geometry.coverage(regions, grid) for geometry, regions in pairs])
 
-    def centres(self, region: Region | Sequence[Region] | None = None) -> npt.NDArray[np.bool_]:
-        """Whether each grid cell's centre lies in the region, `(N, h, w)`."""
+    def centres(self, region: Region | Sequence[Region] | None = None, tolerance: float = 0.0) -> npt.NDArray[np.bool_]:
+        """Whether each grid cell's centre lies in the region, or within `tolerance` pixels of it, `(N, h, w)`."""
         grid = (self.signed.shape[1], self.signed.shape[2])
         pairs = zip(self.geometries, self._regions(region), strict=True)
-        return np.stack([geometry.centres_inside(regions, grid) for geometry, regions in pairs])
+        return np.stack([geometry.centres_inside(regions, grid, tolerance) for geometry, regions in pairs])
 
     def _regions(self, region: Region | Sequence[Region] | None) -> Sequence[Sequence[Region]]:
         if region is not None:

@@ -66,17 +66,28 @@ class ReadPicture:
     geometry: Geometry
 
 
+class ModelInputs(dict[str, npt.NDArray[Any]]):
+    """What pictures became, the explained one first: arrays `(N, …)` by the names of the model's inputs.
+
+    Taken as images it is used as it is, but for what a black picture becomes, `preprocessing` is asked still.
+    """
+
+    preprocessing: Preprocessing | None = None
+
+
 def batches(
     images: Any,
     preprocessing: Preprocessing,
     input_shape: Sequence[int | None],
     batch_size: int | None,
     others: Others | None = None,
+    made_by: Preprocessing | None = None,
 ) -> Iterator[Batch]:
     """Model input in batches of one shape, so that no call needs another compilation.
 
     All batches of a call have `batch_size` rows; the last is padded by repeating its last picture. A call
-    with fewer pictures than that is padded to the next power of two only.
+    with fewer pictures than that is padded to the next power of two only. `made_by` is what made the pictures
+    model input, where they are that already.
     """
     start = 0
     size = batch_size
@@ -93,7 +104,7 @@ def batches(
         geometries, cases = tuple(item[1] for item in group), tuple(item[2] for item in group)
         values = [] if others is None else [others.row(start + index, case) for index, case in enumerate(cases)]
         columns = (_padded(column, rows) for column in zip(*values, strict=True))
-        batch = Batch(_padded(arrays, rows), geometries, cases, start, tuple(columns), bound)
+        batch = Batch(_padded(arrays, rows), geometries, cases, start, tuple(columns), bound or made_by)
         _check_finite(batch)
         yield batch
         start += len(group)
@@ -142,7 +153,8 @@ def _items(
             yield picture.inputs, picture.geometry, picture.case
             continue
         inputs, geometry = bound(picture)
-        yield inputs, geometry, picture if isinstance(picture, Case) else None
+        # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
+        yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None
 
 
 def _is_model_input(images: Any) -> bool:

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
 from pytest_cnnaudit.engine.loading import ModelError
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation, expectation
+from pytest_cnnaudit.engine.reinitialising import FreshWeights, fresh_weights
 from pytest_cnnaudit.engine.tracing import Call, Layer
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -73,6 +75,7 @@ class Network:
         self._compiled: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
         self._is_linear = False
         self._depends: set[str] = set()
+        self._fresh: FreshWeights | None = None
 
     @cached_property
     def structure(self) -> Structure:
@@ -117,6 +120,14 @@ class Network:
         """How logits become probabilities: as found in the model, else as given, else by the convention."""
         conventional: Activation = "sigmoid" if self.structure.outputs == 1 else "softmax"
         return self.structure.activation or self._given_activation or conventional
+
+    def reinitialized(self, path: str | None, seed: int, *, negated: bool) -> Network:
+        """The same model with fresh weights from the output down to a layer, or in all; see `fresh_weights`."""
+        other = copy.copy(self)
+        other._fresh = fresh_weights(self.model, self.structure.layers, path, seed, negated=negated)
+        # What the head is was found with the trained weights; with random ones logits may look like probabilities.
+        other._is_linear = True
+        return other
 
     # Functions from arrays to arrays
 
@@ -169,6 +180,15 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
+    def filter_outputs(self, pictures: Array, layer: Layer, index: int) -> Array:
+        """One channel of the layer's output for pictures `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
+
+        def program(tensors: Tensor, channel: Tensor) -> Tensor:
+            return keras.ops.take(keras.ops.cast(self.output_of(layer, tensors), "float32"), channel, axis=-1)
+
+        arrays = (pictures, np.asarray(index, np.int32))
+        return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
+
     def inside(
         self, arrays: Arrays, reduced: Sequence[Layer], finite: Sequence[Layer]
     ) -> tuple[list[tuple[Array, int]], Array]:
@@ -215,14 +235,16 @@ class Network:
     ) -> Callable[..., Any]:
         """The compiled function of this kind for these layers and shapes: made once, kept."""
         shapes = tuple((array.shape, array.dtype.str) for array in arrays)
-        key = (kind, tuple(layer.path for layer in layers), score, shapes)
+        fresh = self._fresh
+        key = (kind, tuple(layer.path for layer in layers), score, shapes, None if fresh is None else fresh.first)
         if key not in self._compiled:
             _ = self.structure  # a wrong head is found before anything is compiled for it
+            program = program if fresh is None else partial(self._with_fresh_weights, fresh, program)
             self._compiled[key] = self.one_at_a_time(self.backend.compiled(program, self.model))
             while len(self._compiled) > _MOST_COMPILED:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        return self._compiled[key]
+        return self._compiled[key] if fresh is None else partial(self._compiled[key], *fresh.values)
 
     @staticmethod
     def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -301,6 +323,12 @@ class Network:
         return scores("logit"), scores(score)
 
     # Programs: from tensors to tensors, run by the backend
+
+    def _with_fresh_weights(self, fresh: FreshWeights, program: Callable[..., Any], *tensors: Tensor) -> Any:
+        """The program, whose first tensors are the fresh weights: other ones need no other compilation."""
+        count = len(fresh.variables)
+        with fresh.used(self.model, tensors[:count]):
+            return program(*tensors[count:])
 
     def _logits_program(self, *tensors: Tensor) -> Tensor:
         return self._scores(tensors, "logit")[0]

@@ -67,6 +67,11 @@ class FilterPatterns:
         return len(self.images)
 
     @property
+    def nbytes(self) -> int:
+        """What the arrays take."""
+        return self.images.nbytes + self.losses.nbytes + self.filters.nbytes
+
+    @property
     def responds(self) -> npt.NDArray[np.bool_]:
         """Whether the ascent raised the filter's activation at all, `(F,)`.
 
@@ -163,6 +168,23 @@ def filter_patterns(engine: Engine, name: str, filters: int | Sequence[int] | No
     images, losses = _ascend(engine, ascent, pace, wanted, starts, seed)
     _check_finite(images, losses, wanted, layer.path)
     return FilterPatterns(images=images, losses=losses, filters=wanted, layer=layer.path)
+
+
+def pattern_start(engine: Engine, size: Any, input_range: Any, seed: Any) -> Floats:
+    """See `Engine.pattern_start`."""
+    low, high = _range(input_range, engine)
+    noise = _noise((*_size(size), engine.input_shape[2] or 3), _seed(seed, engine.seed), 0)
+    return np.asarray(low + (high - low) * noise, np.float32)
+
+
+def filter_activations(engine: Engine, name: str, index: int, pictures: npt.ArrayLike) -> Floats:
+    """See `Engine.filter_activations`."""
+    layer, batch = engine.layer(name), np.asarray(pictures, np.float32)
+    found = engine._network.filter_outputs(batch, layer, index)
+    if not np.isfinite(found).all():
+        raise NonFiniteError(f"The filter {index} of the layer {layer.path!r} gives NaN or infinity")
+    weights = _cell_weights(found.shape[1:])[0]
+    return np.asarray(found.reshape(len(batch), -1)[:, weights > 0])
 
 
 # What was asked for
@@ -344,7 +366,8 @@ def _ascend(
     def run(rows: npt.NDArray[np.intp], steps: int) -> Sequence[Floats]:
         start = _random(filters[rows], ascent, seed) if starts is None else _parameters(starts[rows], ascent)
         losses = np.zeros((len(rows), ascent.steps + 1), np.float32)
-        results: Sequence[Floats] = pace.climb(np.int32(steps), start, losses, shifts, filters[rows].astype(np.int32))
+        moves = np.broadcast_to(shifts, (len(rows), *shifts.shape))
+        results: Sequence[Floats] = pace.climb(np.int32(steps), start, losses, moves, filters[rows].astype(np.int32))
         return results
 
     size = _chunk_size(engine, ascent, pace, len(filters), run)
@@ -431,7 +454,7 @@ class _Climb:
 
         def objective(watch: Watch) -> tuple[Tensor, Tensor]:
             pictures = _pictures(watch(parameters), ascent)
-            seen = _shifted(pictures, ops.take(shifts, index, axis=0)) if ascent.jitter else pictures
+            seen = _shifted(pictures, ops.take(shifts[0], index, axis=0)) if ascent.jitter else pictures
             loss = self._loss(seen, chosen)
             return ops.sum(loss - _penalties(pictures, ascent)) * self.loss_scale, ops.stop_gradient(loss)
 
@@ -540,12 +563,15 @@ def _random(filters: npt.NDArray[np.intp], ascent: Ascent, seed: int) -> Floats:
     """Where each filter starts: its own random numbers, whichever others are asked for and in what chunks."""
     starts = np.empty((len(filters), *ascent.shape), np.float32)
     for row, index in enumerate(filters):
-        generator = np.random.default_rng([seed, 0, int(index)])
         if ascent.parametrization == "pixels":
-            starts[row] = generator.uniform(0.4, 0.6, ascent.shape)
+            starts[row] = _noise(ascent.shape, seed, int(index))
         else:
-            starts[row] = 0.01 * generator.standard_normal(ascent.shape)
+            starts[row] = 0.01 * np.random.default_rng([seed, 0, int(index)]).standard_normal(ascent.shape)
     return starts
+
+
+def _noise(shape: tuple[int, int, int], seed: int, index: int) -> npt.NDArray[np.float64]:
+    return np.random.default_rng([seed, 0, index]).uniform(0.4, 0.6, shape)
 
 
 def _from_waves(coefficients: Tensor, ascent: Ascent) -> Tensor:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pytest_cnnaudit.gate.bounds import (
     MOST_CASES,
@@ -24,6 +24,7 @@ from pytest_cnnaudit.gate.bounds import (
 
 # From the worst to the best.
 OUTCOMES = ("error", "failed", "inconclusive", "passed")
+Unit: TypeAlias = Literal["cases", "groups"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Verdict:
     `value` is k / n, `threshold` the share that must pass. `interval` holds the one-sided lower and upper
     Clopper–Pearson bound where a confidence was asked for. `needed` is, for an inconclusive verdict, the
     number of cases in all that would pass if they went on passing at this rate; None where no number would.
-    `reason` is one sentence for people.
+    `reason` is one sentence for people. `unit` is what `passed` and `n` count.
     """
 
     outcome: Literal["passed", "failed", "inconclusive"]
@@ -44,10 +45,17 @@ class Verdict:
     interval: tuple[float, float] | None
     needed: int | None
     reason: str
+    unit: Unit = "cases"
 
 
 def judge(
-    passed: int, n: int, *, mostly: float = 1.0, confidence: float | None = None, min_n: int | None = None
+    passed: int,
+    n: int,
+    *,
+    mostly: float = 1.0,
+    confidence: float | None = None,
+    min_n: int | None = None,
+    unit: Unit = "cases",
 ) -> Verdict:
     """Verdict on `passed` of `n` cases; cases that could not be scored belong to n, not to passed.
 
@@ -57,6 +65,7 @@ def judge(
       the upper bound is < p, else inconclusive.
     - `min_n`: fewer cases never pass. They fail where that is certain already: the upper bound is < p, or
       without a confidence, more cases fail than `min_n` cases may; else they are inconclusive.
+    - `unit`: what is counted, for the words only; see `judge_cases` for cases that belong together.
 
     Raises `ValueError` for no cases, for a confidence with `mostly=1.0`, which nothing can prove, and for
     values that are no counts or rates.
@@ -65,8 +74,8 @@ def judge(
     rate, level = checked_rule(mostly, confidence)
     least = 1 if min_n is None else checked_count(min_n, "min_n")
     if level is None:
-        return _by_count(passed, n, rate, least)
-    return _by_bounds(passed, n, rate, level, least)
+        return _by_count(passed, n, rate, least, unit)
+    return _by_bounds(passed, n, rate, level, least, unit)
 
 
 def worst(outcomes: Iterable[str]) -> str:
@@ -82,57 +91,47 @@ def worst(outcomes: Iterable[str]) -> str:
     return next(outcome for outcome in OUTCOMES if outcome in seen)
 
 
-def _by_count(passed: int, n: int, rate: Fraction, least: int) -> Verdict:
+def _by_count(passed: int, n: int, rate: Fraction, least: int, unit: Unit) -> Verdict:
     most_failing = math.floor((1 - rate) * max(n, least))
-    counted = f"{_counted(passed, n, rate)}; {_threshold(rate)} required"
+    counted = f"{_counted(passed, n, rate, unit)}; {_threshold(rate)} required"
     if n - passed > most_failing:
-        return _verdict("failed", passed, n, rate, counted)
+        return Verdict("failed", passed, n, passed / n, float(rate), None, None, counted, unit)
     if n < least:
         needed = least if passed >= rate * n else None
-        return _verdict("inconclusive", passed, n, rate, f"{counted}, of at least {least} cases (min_n)", needed)
-    return _verdict("passed", passed, n, rate, counted)
+        counted += f", of at least {least} {unit} (min_n)"
+        return Verdict("inconclusive", passed, n, passed / n, float(rate), None, needed, counted, unit)
+    return Verdict("passed", passed, n, passed / n, float(rate), None, None, counted, unit)
 
 
-def _by_bounds(passed: int, n: int, rate: Fraction, level: Fraction, least: int) -> Verdict:
+def _by_bounds(passed: int, n: int, rate: Fraction, level: Fraction, least: int, unit: Unit) -> Verdict:
     interval = clopper_pearson(passed, n, float(level))
     lower, upper = (_percent(bound, rate) for bound in interval)
-    counted, proof, required = _counted(passed, n, rate), _threshold(level), _threshold(rate)
-    if proves_below(passed, n, rate, level):
-        reason = f"{counted}; {proof} upper bound {upper} < {required}"
-        return _verdict("failed", passed, n, rate, reason, interval=interval)
-    if not proves_at_least(passed, n, rate, level):
-        needed = needed_at_rate(passed, n, rate, level, at_least=max(n + 1, least))
-        reason = f"{counted}; {proof} lower bound {lower} < {required}; {_more(needed, passed > rate * n)}"
-        return _verdict("inconclusive", passed, n, rate, reason, needed, interval)
+    counted, proof, required = _counted(passed, n, rate, unit), _threshold(level), _threshold(rate)
+    outcome: Literal["passed", "failed", "inconclusive"] = "passed"
+    needed = None
     reason = f"{counted}; {proof} lower bound {lower} ≥ {required}"
-    if n < least:
-        reason = f"{reason}, but at least {least} cases are required (min_n)"
-        return _verdict("inconclusive", passed, n, rate, reason, least, interval)
-    return _verdict("passed", passed, n, rate, reason, interval=interval)
+    if proves_below(passed, n, rate, level):
+        outcome, reason = "failed", f"{counted}; {proof} upper bound {upper} < {required}"
+    elif not proves_at_least(passed, n, rate, level):
+        needed = needed_at_rate(passed, n, rate, level, at_least=max(n + 1, least))
+        more = _more(needed, passed > rate * n, unit)
+        outcome, reason = "inconclusive", f"{counted}; {proof} lower bound {lower} < {required}; {more}"
+    elif n < least:
+        outcome, needed = "inconclusive", least
+        reason += f", but at least {least} {unit} are required (min_n)"
+    return Verdict(outcome, passed, n, passed / n, float(rate), interval, needed, reason, unit)
 
 
-def _verdict(
-    outcome: Literal["passed", "failed", "inconclusive"],
-    passed: int,
-    n: int,
-    rate: Fraction,
-    reason: str,
-    needed: int | None = None,
-    interval: tuple[float, float] | None = None,
-) -> Verdict:
-    return Verdict(outcome, passed, n, passed / n, float(rate), interval, needed, reason)
-
-
-def _more(needed: int | None, provable: bool) -> str:
+def _more(needed: int | None, provable: bool, unit: Unit) -> str:
     if needed is not None:
-        return f"{needed:,} cases at this rate would be needed"
+        return f"{needed:,} {unit} at this rate would be needed"
     if provable:
-        return f"more than {MOST_CASES:,} cases at this rate would be needed"
-    return "no number of cases at this rate would prove it"
+        return f"more than {MOST_CASES:,} {unit} at this rate would be needed"
+    return f"no number of {unit} at this rate would prove it"
 
 
-def _counted(passed: int, n: int, rate: Fraction) -> str:
-    return f"{passed} of {n} cases pass ({_percent(passed / n, rate)})"
+def _counted(passed: int, n: int, rate: Fraction, unit: Unit) -> str:
+    return f"{passed} of {n} {unit} pass ({_percent(passed / n, rate)})"
 
 
 def _threshold(rate: Fraction) -> str:

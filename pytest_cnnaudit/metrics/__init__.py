@@ -1,18 +1,42 @@
 """Measures: arrays in, numbers out. NumPy and SciPy only; no model, no picture, no pytest."""
 
+from pytest_cnnaudit.metrics.dependence import probability_drop, top_class_kept
 from pytest_cnnaudit.metrics.localisation import (
     EmptyHeatmapError,
     RegionLostError,
     box_shuffle_null,
     ceiling,
+    cell_coverage,
     centre_prior,
     chance,
     excess,
+    gini,
+    grid_pointing,
     iou,
+    iou_ceiling,
     mass_inside,
     pointing_hit,
     rank_accuracy,
 )
+from pytest_cnnaudit.metrics.quality import (
+    ConstantHeatmapError,
+    curve_area,
+    is_constant,
+    max_sensitivity,
+    moved,
+    randomisation_correlation,
+    rank_correlation,
+    relevance_order,
+)
+from pytest_cnnaudit.metrics.redundancy import (
+    Duplicates,
+    Nearest,
+    dead_filters,
+    duplicate_filters,
+    missed_rate,
+    nearest_others,
+)
+from pytest_cnnaudit.metrics.responses import drift, pattern_gain
 from pytest_cnnaudit.metrics.sparsity import (
     Trend,
     hoyer_sparsity,
@@ -23,21 +47,43 @@ from pytest_cnnaudit.metrics.sparsity import (
 )
 
 __all__ = [
+    "ConstantHeatmapError",
+    "Duplicates",
     "EmptyHeatmapError",
+    "Nearest",
     "RegionLostError",
     "Trend",
     "box_shuffle_null",
     "ceiling",
+    "cell_coverage",
     "centre_prior",
     "chance",
+    "curve_area",
+    "dead_filters",
+    "drift",
+    "duplicate_filters",
     "excess",
+    "gini",
+    "grid_pointing",
     "hoyer_sparsity",
     "iou",
+    "iou_ceiling",
+    "is_constant",
     "mass_inside",
+    "max_sensitivity",
     "mean_interval",
+    "missed_rate",
+    "moved",
+    "nearest_others",
     "page_trend",
+    "pattern_gain",
     "pointing_hit",
+    "probability_drop",
+    "randomisation_correlation",
     "rank_accuracy",
+    "rank_correlation",
+    "relevance_order",
+    "top_class_kept",
     "trend_per_image",
     "zero_fraction",
 ]

@@ -13,6 +13,8 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -24,6 +26,9 @@ Values = float | FloatArray
 # backends, and no verdict may hang on it.
 TIE_DECIMALS = 6
 TIE_TOLERANCE = 10.0**-TIE_DECIMALS
+# The box-shuffle null of any measure but the mass takes this many cells at most, some seconds.
+SHUFFLED_CELLS = 20_000_000
+MOST_SHUFFLES = 50
 
 
 class EmptyHeatmapError(ValueError):
@@ -138,8 +143,7 @@ def iou(heatmap: ArrayLike, coverage: ArrayLike, threshold: float = 0.15) -> Val
     others. 15 % of the maximum is Grad-CAM's choice (Selvaraju 2017, arXiv:1610.02391 §4).
     Raises `ValueError` for a threshold outside (0, 1]: at 0 every cell is selected whatever the map.
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold!r}; give a share of the map's maximum above 0 and up to 1")
+    check_threshold(threshold)
     relative, regions, single = _validated(heatmap, coverage)
     selected = relative >= threshold * (1 - TIE_TOLERANCE)
     intersection = (regions * selected).sum(axis=(1, 2))
@@ -147,19 +151,86 @@ def iou(heatmap: ArrayLike, coverage: ArrayLike, threshold: float = 0.15) -> Val
     return _unbatched(intersection / union, single)
 
 
-def box_shuffle_null(heatmaps: ArrayLike, coverages: ArrayLike) -> float:
-    """Mean mass of heatmap i in region j over all pairs i ≠ j of a population, `(N, h, w)` each, N ≥ 2.
+def check_threshold(threshold: float) -> None:
+    """`ValueError` unless a share of the map's maximum above 0 and up to 1."""
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is {threshold!r}; give a share of the map's maximum above 0 and up to 1")
 
-    What the maps would score if they knew where objects usually are, but not where this one is. Mass inside
-    well above it is due to the picture, not to the data set's habit of centring its objects.
+
+def iou_ceiling(coverage: ArrayLike) -> Values:
+    """Largest IoU that any map on this grid reaches: that of the best number of best covered cells."""
+    regions, single = _regions(coverage)
+    best_first = -np.sort(-regions.reshape(len(regions), -1), axis=1)
+    covered = np.cumsum(best_first, axis=1)
+    cells = np.arange(1, best_first.shape[1] + 1)
+    return _unbatched((covered / (cells + covered[:, -1:] - covered)).max(axis=1), single)
+
+
+def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
+    """Share of the heatmap's mass in the right cell of a mosaic of `grid` × `grid` pictures, in [0, 1].
+
+    `cell` counts the mosaic's cells row by row from 0: a number, or `(N,)` for a batch. A cell of the map that
+    lies in two of the mosaic's counts in each by its area. Chance is 1 / grid². Rao 2022, arXiv:2205.10435.
+    """
+    maps, single = _batched(heatmap, "heatmap")
+    cells = np.asarray(cell)
+    if cells.dtype.kind not in "iu" or cells.shape not in ((), (len(maps),)):
+        raise ValueError(f"cell is {cell!r}; give the number of a cell, or one for each of {len(maps)} maps")
+    coverages = [cell_coverage(maps.shape[1:], int(one), grid) for one in np.broadcast_to(cells, len(maps))]
+    shares = mass_inside(maps, np.stack(coverages)) if coverages else np.zeros(0)
+    return float(np.asarray(shares)[0]) if single else shares
+
+
+def cell_coverage(shape: tuple[int, ...], cell: int, grid: int = 2) -> FloatArray:
+    """The share of each cell of a map `(h, w)` that one cell of a mosaic of `grid` × `grid` covers."""
+    if isinstance(grid, bool) or not isinstance(grid, (int, np.integer)) or grid < 2:
+        raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
+    if not 0 <= cell < grid**2:
+        raise ValueError(f"cell is {cell!r}; a mosaic of {grid} × {grid} has the cells 0 to {grid**2 - 1}")
+    borders = [np.arange(side + 1) * grid / side for side in shape]
+    row, column = (
+        np.clip(np.diff(np.clip(border - at, 0, 1)) * side / grid, 0, 1)
+        for border, at, side in zip(borders, divmod(cell, grid), shape, strict=True)
+    )
+    return np.asarray(row[:, None] * column[None, :])
+
+
+def gini(heatmap: ArrayLike) -> Values:
+    """Sparseness of a map of n cells: Σ (2i − n − 1) x_(i) / (n Σ x), x_(i) sorted upwards; in [0, 1 − 1/n].
+
+    0 for a constant map and 1 − 1/n for a single cell; random maps have about 0.3, so it has no chance level. It
+    says how concentrated a map is, not whether it is on the right thing. Chalasani 2020, arXiv:1810.06583.
+    """
+    relative, single = _maps(heatmap)
+    ascending = np.sort(relative.reshape(len(relative), -1), axis=1)
+    n = ascending.shape[1]
+    weights = 2 * np.arange(1, n + 1) - n - 1
+    # Rounding gives a constant map something like −1e-17.
+    return _unbatched(np.maximum((ascending * weights).sum(axis=1) / (n * ascending.sum(axis=1)), 0), single)
+
+
+def box_shuffle_null(
+    heatmaps: ArrayLike, coverages: ArrayLike, measure: Callable[[ArrayLike, ArrayLike], Values] = mass_inside
+) -> float:
+    """Mean of a measure of heatmap i with region j over the pairs i ≠ j of a population, `(N, h, w)` each, N ≥ 2.
+
+    What the maps would score if they knew where objects usually are, but not where this one is. A value well
+    above it is due to the picture, not to the data set's habit of centring its objects. The mass inside is
+    taken over all pairs; another `measure(heatmaps, coverages)` with 50 other regions for each map, fewer where
+    that would be more than 20 million cells.
     """
     relative, regions, _ = _validated(heatmaps, coverages)
-    if len(relative) < 2:
+    count = len(relative)
+    if count < 2:
         raise ValueError("the box-shuffle null needs at least 2 heatmaps with their regions, in a batch (N, h, w)")
+    if measure is not mass_inside:
+        most = int(np.clip(SHUFFLED_CELLS // relative.size, 1, MOST_SHUFFLES))
+        shifts = np.unique(np.linspace(1, count - 1, min(most, count - 1)).astype(int))
+        return float(np.mean([measure(relative, np.roll(regions, shift, axis=0)) for shift in shifts]))
     shares = relative / relative.sum(axis=(1, 2), keepdims=True)
     every_pair = (shares.sum(axis=0) * regions.sum(axis=0)).sum()
     own = (shares * regions).sum()
-    pairs = len(shares) * (len(shares) - 1)
+    pairs = count * (count - 1)
     return float(np.clip((every_pair - own) / pairs, 0.0, 1.0))
 
 
@@ -182,14 +253,19 @@ def _validated(heatmap: ArrayLike, coverage: ArrayLike) -> tuple[FloatArray, Flo
             f"heatmap has shape {np.shape(heatmap)} and coverage {np.shape(coverage)}; "
             "give each map the coverage of its region on the map's own grid"
         )
+    relative, single = _maps(heatmap)
+    regions, _ = _regions(coverage)
+    return relative, regions, single
+
+
+def _maps(heatmap: ArrayLike) -> tuple[FloatArray, bool]:
     maps, single = _batched(heatmap, "heatmap")
     _refuse(~np.isfinite(maps), "heatmap", "NaN or infinity", "look for it in the activations or gradients")
     _refuse(maps < 0, "heatmap", "negative values", "use the map after ReLU")
     maxima = maps.max(axis=(1, 2), keepdims=True)
     if (maxima == 0).any():
         raise EmptyHeatmapError(_indices(maxima[:, 0, 0] == 0))
-    regions, _ = _regions(coverage)
-    return maps / maxima, regions, single
+    return maps / maxima, single
 
 
 def _regions(coverage: ArrayLike) -> tuple[FloatArray, bool]:

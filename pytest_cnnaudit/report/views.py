@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_cnnaudit.naming import page_name
 from pytest_cnnaudit.report import drawing, words
@@ -89,11 +89,12 @@ class Row:
         target = _text(finding.get("target"))
         pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
-            ("Pictures", pictures),
+            (words.counted(finding).capitalize(), pictures),
             ("Mean", "" if mean is None or self.explanation.yes_no else words.show(mean)),
             ("Not scorable", str(unscorable or "")),
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
             ("Confidence", words.percent(confidence) if confidence is not None else ""),
+            *((name.capitalize(), words.show(value)) for name, value in (finding.get("controls") or {}).items()),
             ("Explained class", TARGETS.get(target, target) if finding.get("method") else ""),
             ("Method", str(finding.get("method") or "")),
             ("Layer", str(finding.get("layer") or "")),
@@ -190,9 +191,30 @@ class Exhibits:
         return key
 
 
+Prediction: TypeAlias = tuple[str, str, float, str]
+"""Name, per cent, bar width and role of a predicted class."""
+
+
+@dataclass(frozen=True)
+class FurtherView:
+    """Another picture of a case, laid out: an edited one, or another heatmap over the same one."""
+
+    title: str
+    stage: drawing.Stage | None
+    picture: str | None
+    heatmap: str | None
+    predictions: tuple[Prediction, ...]
+    note: str = ""
+
+    @property
+    def few_predictions(self) -> list[Prediction]:
+        """The first three, and those of the classes that the case is about."""
+        return [item for rank, item in enumerate(self.predictions) if rank < 3 or item[3]]
+
+
 @dataclass(frozen=True)
 class CaseView:
-    """A pictured case, laid out."""
+    """A pictured case, laid out; its further views begin with the untouched picture."""
 
     case: Mapping[str, Any]
     stage: drawing.Stage | None
@@ -201,28 +223,47 @@ class CaseView:
     label: str
     target: str
     line: drawing.NumberLine | None
-    predictions: tuple[tuple[str, str, float, str], ...]
+    predictions: tuple[Prediction, ...]
     excess: str
+    further: tuple[FurtherView, ...] = ()
 
 
 def case_view(row: Row, case: Mapping[str, Any], exhibits: Exhibits) -> CaseView:
     """Lay out one case, and enter its picture and heatmap in the page's exhibits."""
     stage = drawing.stage(case)
+    untouched = FurtherView("untouched", *_shown(stage, exhibits), tuple(_predictions(case)))
     return CaseView(
         case=case,
         stage=stage,
-        picture=exhibits.picture(stage.src) if stage and stage.src else None,
-        heatmap=exhibits.heatmap(stage) if stage and stage.heatmap else None,
+        picture=untouched.picture,
+        heatmap=untouched.heatmap,
         label=_text(case.get("label")),
         target=_text(case.get("target")),
         line=drawing.case_line(row.finding, case),
-        predictions=tuple(_predictions(case)),
+        predictions=untouched.predictions,
         excess=_excess(row.finding, case),
+        further=(untouched, *further) if (further := tuple(_further(case, exhibits))) else (),
     )
 
 
-def _predictions(case: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str]]:
-    """Give name, per cent, bar width and role of each predicted class."""
+def _shown(stage: drawing.Stage | None, exhibits: Exhibits) -> tuple[drawing.Stage | None, str | None, str | None]:
+    """Enter what a stage shows in the page's exhibits; give it with the ids of picture and heatmap."""
+    picture = exhibits.picture(stage.src) if stage and stage.src else None
+    return stage, picture, exhibits.heatmap(stage) if stage and stage.heatmap else None
+
+
+def _further(case: Mapping[str, Any], exhibits: Exhibits) -> Iterator[FurtherView]:
+    """Lay out a case's further views; a heatmap without a picture of its own lies over the case's."""
+    for view in case.get("views") or ():
+        picture = view.get("picture") or (case.get("picture") if view.get("heatmap") else None)
+        stage = drawing.stage({**view, "picture": picture})
+        predictions = _predictions({**view, "label": case.get("label"), "target": case.get("target")})
+        title, note = _text(view.get("title")), _text(view.get("note"))
+        yield FurtherView(title, *_shown(stage, exhibits), tuple(predictions), note)
+
+
+def _predictions(case: Mapping[str, Any]) -> Iterator[Prediction]:
+    """Give each predicted class with its role among the case's label and target."""
     for item in case.get("predictions") or ():
         share = words.number(item.get("probability")) or 0.0
         name = str(item.get("name"))

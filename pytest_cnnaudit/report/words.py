@@ -19,7 +19,7 @@ LISTED = ("failed", "error", "inconclusive", "waived", "passed")
 class Explanation:
     """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs.
 
-    `yes_no` says that a single picture's value is only 1 or 0.
+    `yes_no` says that a single picture's value is only 1 or 0, `counted` what the finding's n is a number of.
     """
 
     title: str
@@ -27,6 +27,7 @@ class Explanation:
     measured: str
     reading: str = ""
     yes_no: bool = False
+    counted: str = "pictures"
 
 
 EXPLANATIONS = {
@@ -47,6 +48,65 @@ EXPLANATIONS = {
         "picture's area.",
         "A value far above chance means that the model reads the class from this region: a shortcut that "
         "will be missing, or misleading, in other pictures.",
+    ),
+    "points_at": Explanation(
+        "Points at the object",
+        "share of pictures whose heatmap has its maximum in the marked region",
+        "The heatmap's strongest cell must have its centre in the marked region, or as near to it as the "
+        "tolerance allows. Chance is the share of cells that count: how often a cell picked at random would hit.",
+        "A miss means that the strongest evidence lies beside the object. This looks at one cell only: see the "
+        "whole heatmap for how much else there is.",
+        yes_no=True,
+    ),
+    "iou": Explanation(
+        "Covers the object",
+        "overlap of the heatmap's strong cells with the marked region",
+        "The cells above a share of the heatmap's maximum are held against the marked region: the area that both "
+        "have in common, divided by the area that either has. 1 means that they are the same. Chance is what a "
+        "heatmap spread evenly would reach, which selects every cell.",
+        "A low value means that the heatmap marks another place, or only a part of the object, or much more than "
+        "it: networks often need only a part, such as a face.",
+    ),
+    "grid_pointing": Explanation(
+        "Finds each class in a mosaic",
+        "share of the heatmap in the right cell of a mosaic",
+        "Pictures of several classes are put side by side, and the heatmap for one class is added up in the cell "
+        "that shows it and divided by the whole: 1 means that all of it lies there. Chance is the cell's share of "
+        "the mosaic. No regions are needed.",
+        "A value near chance means that the heatmap does not tell the classes apart: it shows edges or objects in "
+        "general, or the model does not recognise the pictures at this size.",
+    ),
+    "object_matters": Explanation(
+        "Depends on the object",
+        "drop of the class's probability when the object is hidden",
+        "The marked object is hidden, and the model asked again. As much is hidden at three other places, and what "
+        "that costs is taken off: the rest is the drop that is due to the object. Chance is 0: it makes no "
+        "difference whether the object is hidden or something else.",
+        "A low value means that the model says the same without the object: it decides by something else in the "
+        "picture. Where the probability was low to begin with, it can't drop.",
+    ),
+    "object_suffices": Explanation(
+        "The object is enough",
+        "probability of the class with only the object left",
+        "Everything but the marked object is hidden, and the model asked again. Chance is what guessing gives.",
+        "A low value means that the model needs something beside the object. It can also mean that it has never "
+        "seen a picture like the edited one: compare with another fill.",
+    ),
+    "ignores_patch": Explanation(
+        "Is not moved by a patch",
+        "share of places at which the patch changes nothing",
+        "A small picture that must not matter, such as a logo or a stamp, is pasted over the picture at each of the "
+        "places, and the class that the model predicts must stay the same.",
+        "Where it changes, the model takes the patch for evidence: a shortcut, and an easy way to fool it. A patch "
+        "that covers the object changes the class for a better reason.",
+    ),
+    "ignores_background": Explanation(
+        "Is not moved by the background",
+        "share of backgrounds on which the class stays",
+        "Everything outside the marked object is exchanged for other backgrounds, and the class that the model "
+        "predicts must stay the same.",
+        "Where it changes, the model reads the class from the surroundings. The cut-out itself can disturb it too: "
+        "look at whether the edited pictures could be real.",
     ),
     "predicts": Explanation(
         "Predicts the right class",
@@ -72,6 +132,37 @@ EXPLANATIONS = {
         "in each layer the filters without a single positive response on these pictures.",
         "Many dead filters point to a learning rate that was too high, a bad initialisation or a layer that "
         "is too wide. A rare filter may only need more pictures to show itself.",
+    ),
+    "no_duplicate_filters": Explanation(
+        "Filters differ from each other",
+        "share of filters that repeat another, in the worst layer",
+        "Two filters whose weights point in the same direction compute the same thing twice. This audit takes the "
+        "filters of each layer in their order, and counts those whose weights (the bias is one of them) are nearly "
+        "parallel to an earlier filter's: of three equal filters two are redundant. It looks at weights alone, and "
+        "needs no pictures.",
+        "Many redundant filters point to a layer that is too wide, to an initialisation that made filters alike, or "
+        "to weights that were copied. A normalisation after the layer can still tell two such filters apart.",
+        counted="layers",
+    ),
+    "filters_respond": Explanation(
+        "Filters respond to their patterns",
+        "gain of the filter that responds the least",
+        "A filter's pattern is the picture that excites it the most, found step by step from noise. This audit "
+        "compares the filter's activation on it with that on noise which is equally far from the start: the gain is "
+        "the rise in standard deviations of what noise gives. 0 means that the pattern is no better than noise.",
+        "A gain near 0 means a filter without a preference: dead, never trained, or silent at the start, as many are "
+        "behind a ReLU. Filter patterns illustrate; they are no proof of what a filter does on photographs.",
+        counted="filters",
+    ),
+    "filters_distinct": Explanation(
+        "Filters have patterns of their own",
+        "similarity of the two patterns that are most alike",
+        "All patterns are grown from the same noise, so that only the filter makes them differ. This audit compares "
+        "what was added to the noise for each pair of filters: 1 means the same picture, 0 pictures that have nothing "
+        "in common.",
+        "Two filters with the same pattern look for the same thing: one of them carries nothing of its own. In the "
+        "last layers of a model with few classes patterns are alike by nature.",
+        counted="filters",
     ),
     "finite": Explanation(
         "All activations are finite",
@@ -246,16 +337,27 @@ def _about_cases(finding: Mapping[str, Any]) -> str:
     asked = "all must" if mostly >= 1 else f"at least {percent(mostly)} must"
     if confidence is not None:
         asked += f", shown with {percent(confidence)} confidence"
-    text = f"{passed} of {n} pictures pass ({percent(passed / n)}); {asked}."
+    text = f"{_part(finding)}{passed} of {n} {counted(finding)} pass ({percent(passed / n)}); {asked}."
     if unscorable:
         verb = "counts" if unscorable == 1 else "count"
         text += f" {unscorable} could not be scored and {verb} as not passed."
     return text
 
 
+def _part(finding: Mapping[str, Any]) -> str:
+    """Name the class or group that the numbers are about, where the verdict was taken in each."""
+    parts = finding.get("parts") or ()
+    return f"The worst of {len(parts)} {finding.get('by')}s is {parts[0].get('name')}: " if parts else ""
+
+
+def counted(finding: Mapping[str, Any]) -> str:
+    """Name what `n` counts."""
+    return "groups" if finding.get("unit") == "groups" else explanation(finding).counted
+
+
 def axis(finding: Mapping[str, Any]) -> str:
     """Name what the finding's number line shows."""
-    return "share of pictures that pass" if judges_cases(finding) else explanation(finding).quantity
+    return f"share of {counted(finding)} that pass" if judges_cases(finding) else explanation(finding).quantity
 
 
 def case_rule(finding: Mapping[str, Any]) -> str:

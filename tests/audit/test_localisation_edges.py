@@ -20,10 +20,26 @@ from pytest_cnnaudit import Box, Case, CaseError, Mask, Preprocessing
 from pytest_cnnaudit.cases import CaseWarning
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 
+# Each assertion on a heatmap and a region, and what the case calls the region.
+ROLES = [
+    ("assert_mass_inside", "region"),
+    ("assert_points_at", "region"),
+    ("assert_iou", "region"),
+    ("assert_avoids", "forbidden"),
+]
+NAMES = [name for name, _ in ROLES]
+INSIDE = NAMES[:3]
+# So that a map of one value everywhere passes, or can be scored at all.
+LENIENT = {
+    "assert_mass_inside": {"at_least": 0.1, "excess_at_least": None},
+    "assert_points_at": {"excess_at_least": None},
+    "assert_iou": {"at_least": 0.1},
+    "assert_avoids": {"at_most": 0.5},
+}
 NO_EVIDENCE = "no positive evidence for this class at this layer (empty heatmap, {} of the evidence is negative)"
 
 
-@pytest.mark.parametrize("name", ["assert_mass_inside", "assert_avoids"])
+@pytest.mark.parametrize("name", NAMES)
 class TestEmptyHeatmap:
     """A map without positive evidence looks nowhere: neither at the object nor past the forbidden region."""
 
@@ -36,18 +52,19 @@ class TestEmptyHeatmap:
         assert finding.cases[0].note == NO_EVIDENCE.format("0%")
         lines = finding.message.split("\n  ")
         assert lines[0].endswith("failed: blank: unscorable, " + NO_EVIDENCE.format("0%"))
-        assert lines[1].startswith("a case passes with mass in")
+        assert lines[1].startswith("a case passes with ")
         assert lines[-1] == f"page: {page}"
 
     def test_stays_in_the_denominator(self, audit, name):
         good = Case(picture(red=halves(100, 0)), label="red", region=LEFT_HALF, forbidden=Box(2, 0, 4, 4), id="good")
-        finding = getattr(audit, name)([good, blank_case("blank")], mostly=0.5)
+        rule = {"excess_at_least": None} if name == "assert_points_at" else {}
+        finding = getattr(audit, name)([good, blank_case("blank")], mostly=0.5, **rule)
         assert (finding.outcome, finding.value, finding.threshold) == ("passed", 0.5, 0.5)
         assert (finding.n, finding.passed, finding.unscorable) == (2, 1, 1)
         finding = refused(getattr(audit, name), [good, blank_case("blank")], mostly=0.51)
         assert "1 unscorable: blank: no positive evidence" in finding.message
         # The values of the others only: a missing value is not a zero.
-        assert finding.mean == (1.0 if name == "assert_mass_inside" else 0.0)
+        assert finding.mean == (0.0 if name == "assert_avoids" else 1.0)
 
     def test_gives_the_share_of_negative_evidence(self, audit_of, name):
         kernel = np.eye(3)
@@ -57,13 +74,15 @@ class TestEmptyHeatmap:
         assert finding.cases[0].note == NO_EVIDENCE.format("100%")
 
 
-def test_a_population_of_empty_heatmaps_has_no_mean(audit):
-    finding = refused(audit.assert_mass_inside, [blank_case("a"), blank_case("b")])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_population_of_empty_heatmaps_has_no_mean(audit, name):
+    finding = refused(getattr(audit, name), [blank_case("a"), blank_case("b")])
     assert (finding.value, finding.mean, finding.chance, finding.unscorable) == (0.0, None, 0.5, 2)
+    assert finding.controls == {}
     assert "mean" not in finding.message
 
 
-@pytest.mark.parametrize(("name", "role"), [("assert_mass_inside", "region"), ("assert_avoids", "forbidden")])
+@pytest.mark.parametrize(("name", "role"), ROLES)
 def test_a_region_lost_by_the_crop_is_unscorable(audit_of, name, role):
     audit = audit_of(colour_model(), preprocessing=Preprocessing(resize="crop"))
     wide = picture(red=50, width=8)  # the crop keeps the columns 2 to 6
@@ -72,37 +91,47 @@ def test_a_region_lost_by_the_crop_is_unscorable(audit_of, name, role):
     assert (finding.value, finding.chance, finding.unscorable) == (None, None, 1)
     assert finding.cases[0].note == "the region was lost in preprocessing"
     kept = Case(wide, label="red", id="kept", **{role: Box(2, 0, 4, 4)})
-    finding = getattr(audit, name)(kept, **({"excess_at_least": None} if role == "region" else {"at_most": 0.5}))
-    assert (finding.value, finding.chance) == (0.5, 0.5)
+    if name == "assert_points_at":  # half of the tied maxima are no hit
+        finding = refused(audit.assert_points_at, kept)
+    else:
+        finding = getattr(audit, name)(kept, **LENIENT[name])
+    assert (finding.value, finding.chance) == (0.0 if name == "assert_points_at" else 0.5, 0.5)
 
 
+@pytest.mark.parametrize("name", INSIDE)
 class TestTooLargeARegion:
     """Over 80 % of the picture nearly any map passes."""
 
-    def test_is_an_error_for_a_single_case(self, audit, recorded):
-        case = Case(picture(red=50), label="red", region=Box(0, 0, 4, 3.3), id="huge")
-        message = message_of(ValueError, audit.assert_mass_inside, case)
-        assert message.startswith("case 'huge': the region covers 82% of the picture, more than 80%")
+    def test_is_an_error_for_a_single_case(self, audit, recorded, name):
+        # Of the four rows three and a half: 88 % of the area, and for the pointing game all centres.
+        case = Case(picture(red=50), label="red", region=Box(0, 0, 4, 3.5000001), id="huge")
+        message = message_of(ValueError, getattr(audit, name), case)
+        share = "100%" if name == "assert_points_at" else "88%"
+        assert message.startswith(f"case 'huge': the region covers {share} of the picture, more than 80%")
         assert [(one["outcome"], one["message"]) for one in recorded()] == [("error", message)]
 
-    def test_is_unscorable_in_a_population(self, audit):
+    def test_is_unscorable_in_a_population(self, audit, name):
         cases = [
             Case(picture(red=50), label="red", region=Box(0, 0, 4, 4), id="huge"),
             half_case(90, id="good"),
         ]
-        finding = refused(audit.assert_mass_inside, cases)
+        limit = {"threshold": 0.5} if name == "assert_iou" else {}
+        finding = refused(getattr(audit, name), cases, **limit)
         assert (finding.n, finding.passed, finding.unscorable) == (2, 1, 1)
         assert [result.outcome for result in finding.cases] == ["unscorable", "passed"]
         assert finding.cases[0].note.startswith("the region covers 100% of the picture, more than 80%")
 
-    def test_begins_above_80_percent(self, audit):
+    def test_begins_above_80_percent(self, audit, name):
         case = Case(picture(red=quarter(100, 100)), label="red", region=Box(0, 0, 4, 3.2))
-        finding = audit.assert_mass_inside(case, excess_at_least=None)
-        assert (finding.value, finding.chance) == (pytest.approx(0.8), pytest.approx(0.8))
+        finding = getattr(audit, name)(case, **LENIENT[name])
+        share = 0.75 if name == "assert_points_at" else 0.8  # the centres of three rows of four
+        assert finding.chance == pytest.approx(share)
+        assert finding.value == pytest.approx(1.0 if name == "assert_points_at" else 0.8)
 
-    def test_may_be_forbidden(self, audit):
-        case = Case(picture(red=50), label="red", forbidden=Box(0, 0, 4, 4))
-        assert refused(audit.assert_avoids, case).value == 1.0
+
+def test_a_large_region_may_be_forbidden(audit):
+    case = Case(picture(red=50), label="red", forbidden=Box(0, 0, 4, 4))
+    assert refused(audit.assert_avoids, case).value == 1.0
 
 
 class TestRegionSmallerThanACell:
@@ -156,7 +185,41 @@ class TestRegionSmallerThanACell:
         assert f"1 passed with a note: stamp: {note}" in finding.message
 
 
-@pytest.mark.parametrize(("name", "role"), [("assert_mass_inside", "region"), ("assert_avoids", "forbidden")])
+class TestRegionSmallerThanACellInTheOtherMeasures:
+    SMALL, CORNER = TestRegionSmallerThanACell.SMALL, TestRegionSmallerThanACell.CORNER
+
+    def test_iou_is_scored_and_its_ceiling_shown(self, audit):
+        case = Case(picture(red=self.CORNER), label="red", region=self.SMALL, id="small")
+        finding = audit.assert_iou(case)
+        assert (finding.value, finding.chance) == (pytest.approx(0.6), pytest.approx(0.0375))
+        assert finding.cases[0].note == "the region fills no grid cell: no map can reach more than 0.600"
+        message = message_of(ValueError, audit.assert_iou, case, at_least=0.61)
+        assert message.startswith("case 'small': at_least is 0.61, but no map on this 4 × 4 grid")
+
+    def test_iou_beyond_the_ceiling_is_unscorable_in_a_population(self, audit):
+        # Half of each of two cells: one selected gives 0.5 / 1.5, both give 1 / 2.
+        case = Case(picture(red=self.CORNER), label="red", region=Box(0.5, 0, 1.5, 1), id="between")
+        good = Case(picture(red=self.CORNER), label="red", region=Box(0, 0, 1, 1), id="good")
+        finding = refused(audit.assert_iou, [case, good], at_least=0.51)
+        assert [(result.outcome, result.value) for result in finding.cases] == [("unscorable", None), ("passed", 1.0)]
+        assert "no map on this 4 × 4 grid can reach more than 0.500" in finding.cases[0].note
+
+    def test_the_pointing_game_needs_a_centre_inside(self, audit):
+        case = Case(picture(red=self.CORNER), label="red", region=Box(0, 0, 0.4, 0.4), id="small")
+        message = message_of(ValueError, audit.assert_points_at, case)
+        assert message.startswith("case 'small': no cell of this 4 × 4 grid has its centre in the region")
+        # The centre (0.5, 0.5) is 0.1 · √2 away.
+        assert audit.assert_points_at(case, tolerance=0.15).value == 1.0
+        assert "no cell" in message_of(ValueError, audit.assert_points_at, case, tolerance=0.14)
+
+    def test_the_pointing_game_without_a_centre_is_unscorable_in_a_population(self, audit):
+        case = Case(picture(red=self.CORNER), label="red", region=Box(0, 0, 0.4, 0.4), id="small")
+        finding = refused(audit.assert_points_at, [case, quarter_case(90, 10, id="good")])
+        assert [result.outcome for result in finding.cases] == ["unscorable", "passed"]
+        assert finding.cases[0].note.startswith("no cell of this 4 × 4 grid has its centre in the region")
+
+
+@pytest.mark.parametrize(("name", "role"), ROLES)
 class TestRegionAndPicture:
     def test_wholly_outside_is_a_case_error(self, audit, name, role, recorded):
         case = Case(picture(red=50), label="red", id="cat", **{role: Box(4, 0, 8, 4)})
@@ -176,12 +239,12 @@ class TestRegionAndPicture:
         assert message.startswith("case 'cat': region: Box(5, 0, 8, 4) lies outside the picture")
 
     def test_partly_outside_is_clipped_with_a_warning(self, audit, name, role):
-        limit = {"at_least": 0.1, "excess_at_least": None} if role == "region" else {"at_most": 0.5}
+        red = quarter(200, 20) if name in ("assert_points_at", "assert_iou") else 50
         for given in ({}, {"region": Box(-3, -3, 2, 2)}):
-            case = Case(picture(red=50), label="red", id="cat", **{role: Box(-3, -3, 2, 2)})
+            case = Case(picture(red=red), label="red", id="cat", **{role: Box(-3, -3, 2, 2)})
             with pytest.warns(CaseWarning, match="reaches beyond the picture"):
-                finding = getattr(audit, name)(case, **given, **limit)
-            assert (finding.value, finding.chance) == (0.25, 0.25)
+                finding = getattr(audit, name)(case, **given, **LENIENT[name])
+            assert (finding.value, finding.chance) == (0.25 if isinstance(red, int) else 1.0, 0.25)
 
     def test_a_mask_of_another_size_is_a_case_error(self, audit, name, role):
         case = Case(picture(red=50), label="red", id="cat", **{role: Mask(np.eye(5, dtype=bool))})
@@ -205,7 +268,7 @@ class TestRegionAndPicture:
 
 
 class TestNaN:
-    @pytest.mark.parametrize("name", ["assert_mass_inside", "assert_avoids", "assert_predicts"])
+    @pytest.mark.parametrize("name", [*NAMES, "assert_predicts"])
     def test_weights_give_an_error_never_a_verdict(self, audit_of, recorded, name):
         audit = audit_of(colour_model(np.full((3, 3), np.nan)))
         message = message_of(NonFiniteError, getattr(audit, name), half_case(90, forbidden=QUARTER))
@@ -214,14 +277,15 @@ class TestNaN:
         assert (finding["name"], finding["outcome"], finding["value"]) == (name[7:], "error", None)
         assert finding["message"] == message
 
-    def test_in_a_method_of_ones_own_is_an_error(self, audit):
+    @pytest.mark.parametrize("name", INSIDE)
+    def test_in_a_method_of_ones_own_is_an_error(self, audit, name):
         def broken(activations, gradients, scores):
             return np.full(activations.shape[:3], np.nan)
 
-        assert "NaN" in message_of(NonFiniteError, audit.assert_mass_inside, half_case(90), method=broken)
+        assert "NaN" in message_of(NonFiniteError, getattr(audit, name), half_case(90), method=broken)
 
 
-@pytest.mark.parametrize("name", ["assert_mass_inside", "assert_avoids", "assert_predicts"])
+@pytest.mark.parametrize("name", [*NAMES, "assert_predicts"])
 def test_a_missing_file_is_a_case_error(audit, name, recorded):
     case = Case("no/such.jpg", label="red", region=QUARTER, forbidden=QUARTER)
     message = message_of(CaseError, getattr(audit, name), case)

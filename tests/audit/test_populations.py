@@ -10,7 +10,7 @@ from pytest_cnnaudit import Box, Case, CaseError
 from pytest_cnnaudit.audit import InconclusiveWarning
 from pytest_cnnaudit.gate import clopper_pearson
 
-ASSERTIONS = ["assert_mass_inside", "assert_avoids", "assert_predicts"]
+ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
 
 
 def population(passing, failing):
@@ -234,6 +234,11 @@ class TestThresholds:
         case = half_case(90, forbidden=Box(2, 0, 4, 4))
         assert message_of(ValueError, getattr(audit, name), [case], **rule).startswith(named)
         assert recorded()[0]["outcome"] == "error"
+
+    @pytest.mark.parametrize("name", ASSERTIONS)
+    def test_of_the_population_are_checked_before_any_picture_is_read(self, audit, name):
+        missing = Case("no/such.jpg", label="red", region=LEFT_HALF, forbidden=LEFT_HALF)
+        assert "mostly is 2" in message_of(ValueError, getattr(audit, name), [missing], mostly=2)
 
 
 class TestTargets:

@@ -243,6 +243,14 @@ def test_pointing_hit_in_input_pixels():
     heatmaps = Engine(one_conv()).heatmaps(PICTURE, target=0)
     close(heatmaps.pointing_hit(Box(1, 0, 2, 1)), [1])
     close(heatmaps.pointing_hit(Box(0, 0, 1, 2)), [0])
+    close(heatmaps.pointing_hit(Box(0, 0, 1, 2), tolerance=0.5), [1])
+
+
+def test_rank_accuracy_in_input_pixels():
+    """The map is 0.5, 1 over 0, 0: of the two strongest cells one lies in the left half."""
+    heatmaps = Engine(one_conv()).heatmaps(PICTURE, target=0)
+    close(heatmaps.rank_accuracy(Box(0, 0, 1, 2)), [0.5])
+    close(heatmaps.rank_accuracy(Box(0, 0, 2, 1)), [1])
 
 
 def test_each_case_has_its_own_region_in_its_own_pixels():

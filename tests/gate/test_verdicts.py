@@ -176,6 +176,7 @@ def test_a_verdict_holds_builtin_types_only():
         "interval": list(verdict.interval),
         "needed": 61,
         "reason": verdict.reason,
+        "unit": "cases",
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.spatial.distance import jaccard
 
 from pytest_cnnaudit import metrics
 
@@ -106,10 +107,150 @@ def test_iou_selects_the_cell_on_the_threshold_whatever_the_scale(scale, dtype):
     assert metrics.iou(heatmap.astype(dtype), [[1, 1, 0]], threshold=0.15) == 1.0
 
 
+@given(maps_and_regions(), st.floats(0.01, 1))
+def test_iou_of_whole_cells_is_scipys_jaccard_similarity(pair, threshold):
+    heatmap, coverage = pair
+    region = coverage >= np.max(coverage)
+    selected = heatmap >= threshold * (1 - 1e-6) * heatmap.max()
+    expected = 1 - jaccard(selected.ravel(), region.ravel())
+    assert metrics.iou(heatmap, region, threshold) == pytest.approx(expected, abs=1e-12)
+
+
+def test_iou_ceiling_by_hand():
+    # Covered 1, 1/2, 1/2 and 1/4 of 2.25 in all: one cell gives 1/2.25, two 1.5/2.75, three 2/3.25, four 2.25/4.
+    assert metrics.iou_ceiling([[0.25, 1.0], [0.5, 0.5]]) == pytest.approx(2 / 3.25)
+    assert metrics.iou_ceiling([[1, 1], [0, 0]]) == 1.0
+    np.testing.assert_allclose(metrics.iou_ceiling([[[0.25, 0]], [[0.5, 0.5]]]), [0.25, 0.5])
+
+
+@given(maps_and_regions(), st.floats(0.01, 1))
+def test_no_iou_exceeds_its_ceiling(pair, threshold):
+    assert metrics.iou(*pair, threshold) <= metrics.iou_ceiling(pair[1]) + 1e-12
+
+
+@given(arrays.arrays(np.float64, (2, 3), elements=st.integers(0, 8).map(lambda part: part / 8)).filter(np.any))
+def test_the_iou_ceiling_is_that_of_the_best_of_all_maps(coverage):
+    every = [np.array(list(f"{bits:06b}"), float).reshape(2, 3) for bits in range(1, 64)]
+    assert metrics.iou_ceiling(coverage) == pytest.approx(max(metrics.iou(one, coverage) for one in every), rel=1e-12)
+
+
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.1, np.nan])
 def test_iou_refuses_a_threshold_that_selects_all_or_nothing(threshold):
     with pytest.raises(ValueError, match="threshold is"):
         metrics.iou(HEATMAP, COVERAGE, threshold=threshold)
+
+
+def test_grid_pointing_by_hand():
+    heatmap = np.arange(16.0).reshape(4, 4)
+    shares = [metrics.grid_pointing(heatmap, cell) for cell in range(4)]
+    assert shares == pytest.approx([10 / 120, 18 / 120, 42 / 120, 50 / 120], rel=1e-14)
+    assert type(shares[0]) is float
+
+
+def test_grid_pointing_counts_a_cell_between_two_by_its_area():
+    # Three cells on two: the middle one is half in each.
+    assert metrics.grid_pointing(np.diag([1.0, 2.0, 4.0]), 0) == pytest.approx((1 + 0.25 * 2) / 7)
+    # Two cells on three: the middle of the mosaic has half of each.
+    assert metrics.grid_pointing([[1, 1], [1, 1]], 4, grid=3) == pytest.approx(1 / 9)
+    assert metrics.cell_coverage((2, 2), 0, 3).tolist() == [[pytest.approx(4 / 9), 0], [0, 0]]
+    assert metrics.cell_coverage((2, 2), 4, 3).tolist() == [[pytest.approx(1 / 9)] * 2] * 2
+
+
+def test_grid_pointing_of_a_batch_takes_a_cell_for_each_map_or_one_for_all():
+    heatmaps = np.arange(32.0).reshape(2, 4, 4)
+    one_by_one = [metrics.grid_pointing(heatmap, cell) for heatmap, cell in zip(heatmaps, (3, 1), strict=True)]
+    assert metrics.grid_pointing(heatmaps, [3, 1]).tolist() == one_by_one
+    assert metrics.grid_pointing(heatmaps, 0).shape == (2,)
+
+
+@given(maps_and_regions(), st.integers(2, 4))
+def test_grid_pointing_shares_add_up_to_1_and_a_uniform_map_is_at_chance(pair, grid):
+    heatmap, _ = pair
+    every = range(grid**2)
+    assert sum(metrics.grid_pointing(heatmap, cell, grid) for cell in every) == pytest.approx(1, abs=1e-12)
+    uniform = np.ones(heatmap.shape)
+    assert [metrics.grid_pointing(uniform, cell, grid) for cell in every] == pytest.approx([1 / grid**2] * grid**2)
+    total = np.sum([metrics.cell_coverage(heatmap.shape, cell, grid) for cell in every], axis=0)
+    np.testing.assert_allclose(total, 1, atol=1e-12)
+
+
+@given(maps_and_regions(), st.integers(2, 4), st.data())
+def test_grid_pointing_follows_a_mirrored_mosaic(pair, grid, data):
+    heatmap, _ = pair
+    row, column = data.draw(st.tuples(st.integers(0, grid - 1), st.integers(0, grid - 1)))
+    mirrored = metrics.grid_pointing(heatmap[:, ::-1], grid * row + grid - 1 - column, grid)
+    assert metrics.grid_pointing(heatmap, grid * row + column, grid) == pytest.approx(mirrored, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "grid", "message"),
+    [
+        (4, 2, "cell is 4; a mosaic of 2 × 2 has the cells 0 to 3"),
+        (-1, 2, "cell is -1; a mosaic"),
+        (0, 1, "grid is 1; give"),
+        (0, 2.0, "grid is 2.0; give"),
+        (0, True, "grid is True; give"),
+        (0.0, 2, "cell is 0.0; give the number of a cell"),
+        ([0, 1], 2, r"cell is \[0, 1\]; give the number of a cell"),
+    ],
+)
+def test_grid_pointing_refuses_cells_that_are_not_there(cell, grid, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.grid_pointing(np.ones((4, 4)), cell, grid)
+
+
+def test_grid_pointing_of_an_empty_map_is_a_result_of_its_own():
+    with pytest.raises(metrics.EmptyHeatmapError):
+        metrics.grid_pointing(np.zeros((4, 4)), 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_gini_of_a_constant_map_is_0_and_of_a_single_cell_1_less_a_share(count):
+    assert metrics.gini(np.full((1, count), 0.3)) == pytest.approx(0, abs=1e-15)
+    single = np.zeros((1, count))
+    single[0, 0] = 7
+    assert metrics.gini(single) == pytest.approx(1 - 1 / count, abs=1e-15)
+
+
+@pytest.mark.parametrize("count", [2, 7, 100])
+def test_gini_of_a_ramp(count):
+    # Of 1, 2, …, n: Σ (2i − n − 1) i = n (n² − 1) / 6 and Σ i = n (n + 1) / 2.
+    ramp = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[None]
+    assert metrics.gini(ramp) == pytest.approx((count - 1) / (3 * count), rel=1e-12)
+
+
+def test_gini_of_random_maps_is_a_third():
+    maps = np.random.default_rng(0).random((50, 20, 20))
+    assert metrics.gini(maps).mean() == pytest.approx(1 / 3, abs=0.01)
+
+
+@given(maps_and_regions())
+def test_gini_is_half_the_relative_mean_difference(pair):
+    values = pair[0].ravel()
+    difference = np.abs(values[:, None] - values[None, :]).mean()
+    assert metrics.gini(pair[0]) == pytest.approx(difference / (2 * values.mean()), abs=1e-12)
+
+
+@given(maps_and_regions(), st.floats(1e-300, 1e300), st.sampled_from(FLIPS))
+def test_gini_sees_neither_scale_nor_place(pair, scale, flip):
+    heatmap, _ = pair
+    assert 0 <= metrics.gini(heatmap) <= 1 - 1 / heatmap.size + 1e-12
+    assert metrics.gini(flip(heatmap) * scale) == pytest.approx(metrics.gini(heatmap), abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", [metrics.gini, lambda heatmap: metrics.grid_pointing(heatmap, 0)])
+@pytest.mark.parametrize(
+    ("heatmap", "message"),
+    [
+        (np.zeros((2, 2)), "heatmap 0 is zero everywhere"),
+        (-np.ones((2, 2)), "heatmap 0 has negative values"),
+        (np.full((2, 2), np.nan), "heatmap 0 has NaN or infinity"),
+        (np.ones(4), r"heatmap has shape \(4,\)"),
+    ],
+)
+def test_a_broken_map_has_neither_sparseness_nor_a_cell(measure, heatmap, message):
+    with pytest.raises(ValueError, match=message):
+        measure(heatmap)
 
 
 @given(maps_and_regions())
@@ -277,6 +418,28 @@ def test_box_shuffle_null_is_the_mean_over_all_other_pairs(pairs, count, random)
     coverages = np.stack([np.roll(coverage, random.randrange(9)) for _ in range(count)])
     others = [metrics.mass_inside(heatmaps[i], coverages[j]) for i in range(count) for j in range(count) if i != j]
     assert metrics.box_shuffle_null(heatmaps, coverages) == pytest.approx(np.mean(others), abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", [metrics.pointing_hit, metrics.iou, metrics.rank_accuracy])
+def test_box_shuffle_null_of_another_measure_is_its_mean_over_all_other_pairs(measure):
+    random = np.random.default_rng(0)
+    heatmaps, coverages = random.random((6, 4, 3)), random.random((6, 4, 3)).round()
+    others = [measure(heatmaps[i], coverages[j]) for i in range(6) for j in range(6) if i != j]
+    assert metrics.box_shuffle_null(heatmaps, coverages, measure) == pytest.approx(np.mean(others), abs=1e-12)
+
+
+def test_box_shuffle_null_of_many_takes_50_others_for_each():
+    calls = []
+
+    def measure(heatmaps, coverages):
+        calls.append(np.asarray(coverages)[:, 0, 0].argmax())  # where the marked one went: the shift
+        return np.zeros(len(np.asarray(heatmaps)))
+
+    coverages = np.full((200, 1, 2), 0.5)
+    coverages[0] = 1
+    assert metrics.box_shuffle_null(np.ones((200, 1, 2)), coverages, measure) == 0.0
+    assert len(set(calls)) == len(calls) == 50
+    assert (min(calls), max(calls)) == (1, 199)
 
 
 def test_box_shuffle_null_of_disjoint_pairs_is_0_and_needs_a_pair():

@@ -46,6 +46,18 @@ def make_case(**changes: Any) -> Json:
     return case | changes
 
 
+def make_view(**changes: Any) -> Json:
+    """The same picture with its object hidden: black instead of grey."""
+    view = {
+        "title": "object hidden (blur)",
+        "picture": {"src": data_uri(Image.new("RGB", (200, 100), "#000000")), "width": 200, "height": 100},
+        "heatmap": None,
+        "predictions": [{"name": "dog", "probability": 0.81}, {"name": "cat", "probability": 0.19}],
+        "note": "P(cat) 0.19",
+    }
+    return view | changes
+
+
 def make_finding(**changes: Any) -> Json:
     finding = {
         "test": "tests/test_pets.py::test_looks",
@@ -157,6 +169,11 @@ def make_every_kind() -> list[Json]:
     padded = make_case(id="padded.png", heatmap=make_heatmap([[0, 90], [255, 30]], [0, -50, 200, 150]))
     withheld = make_case(id="withheld.png", picture={"src": None, "width": 200, "height": 100})
     empty = make_case(id="empty.png", value=None, outcome="unscorable", heatmap=None, note="empty heatmap")
+    edited = make_case(id="edited.png", heatmap=None, views=[make_view(), make_view(title="control 1", note="")])
+    remade = make_case(
+        id="remade.png",
+        views=[{"title": "with noise", "heatmap": make_heatmap([[0, 0, 0, 255], [0, 0, 0, 0]], [0, 0, 200, 100])}],
+    )
     layers = {
         "kind": "layers",
         "title": "Activation sparsity over depth",
@@ -166,7 +183,9 @@ def make_every_kind() -> list[Json]:
     return [
         make_part(make_finding(test=test("single")), failure="AuditFailure: mass inside 0.12"),
         make_part(make_population()),
-        make_part(make_finding(test=test("kinds"), evidence=[masked, cropped, padded, withheld, empty])),
+        make_part(
+            make_finding(test=test("kinds"), evidence=[masked, cropped, padded, withheld, empty, edited, remade])
+        ),
         make_part(
             make_finding(
                 test=test("sparsity"),
@@ -253,6 +272,11 @@ def make_every_kind() -> list[Json]:
 @pytest.fixture
 def case() -> Callable[..., Json]:
     return make_case
+
+
+@pytest.fixture
+def view() -> Callable[..., Json]:
+    return make_view
 
 
 @pytest.fixture

@@ -282,6 +282,29 @@ def test_without_script_photo_numbers_and_tables_are_there(report, visit):
     assert "93.0\u00a0%" in text
 
 
+def test_untouched_and_edited_picture_lie_side_by_side_with_words(report, visit):
+    page = visit(page_of(report, KINDS))
+    stages = page.locator("li.case", has_text="edited.png").locator(".further .stage")
+    boxes = [stage.bounding_box() for stage in stages.all()]
+    assert len({box["y"] for box in boxes}) == 1
+    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
+    assert near(pixel(stages.nth(0), 0.2, 0.5), GREY)
+    assert near(pixel(stages.nth(1), 0.2, 0.5), (0, 0, 0))
+    assert [stage.get_attribute("aria-label") for stage in stages.all()] == [
+        "Photo: edited.png, untouched",
+        "Photo: edited.png, object hidden (blur)",
+        "Photo: edited.png, control 1",
+    ]
+
+
+def test_a_further_heatmap_is_coloured_too(report, visit):
+    page = visit(page_of(report, KINDS))
+    stages = page.locator("li.case", has_text="remade.png").locator(".further .stage")
+    assert near(pixel(stages.nth(0), 0.125, 0.25), mixed(HOTTEST, 0.8))
+    assert near(pixel(stages.nth(1), 0.875, 0.25), mixed(HOTTEST, 0.8))
+    assert near(pixel(stages.nth(1), 0.125, 0.25), mixed(COLDEST, 0.8 * 90 / 255))
+
+
 def test_pictures_have_words(report, visit):
     page = visit(page_of(report, SINGLE))
     labels = [stage.get_attribute("aria-label") for stage in page.locator(".stage").all()]

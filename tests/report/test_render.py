@@ -92,6 +92,7 @@ def test_hostile_names_stay_text(tmp_path, record, part, finding, case):
         note=HOSTILE,
         predictions=[{"name": HOSTILE, "probability": 0.5}],
         picture={"src": f'data:image/png;base64,"{HOSTILE}', "width": 20, "height": 10},
+        views=[{"title": HOSTILE, "note": HOSTILE, "picture": {"src": HOSTILE, "width": 20, "height": 10}}],
     )
     cases = [{"id": HOSTILE, "value": 0.1, "outcome": HOSTILE, "note": HOSTILE}] * 2
     hostile = finding(
@@ -154,6 +155,64 @@ def test_a_picture_is_embedded_once(tmp_path, record, part, finding, case):
     page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
     assert page.count(case()["picture"]["src"]) == 1
     assert page.count('href="#picture-1"') == 6
+
+
+def test_further_views_stand_beside_the_untouched_picture(tmp_path, record, part, finding, case, view):
+    views = [view(), view(title="control 1", note="")]
+    parts = [part(finding(evidence=[case(heatmap=None, views=views)]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    further = page[page.index('<div class="further"') : page.index("</ol>")]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", further) == ["untouched", "object hidden (blur)", "control 1"]
+    assert re.findall(r'<td class="figure">(.*?)</td>', further) == [
+        *("93.0\u00a0%", "7.0\u00a0%"),
+        *("81.0\u00a0%", "19.0\u00a0%") * 2,
+    ]
+    assert re.findall(r'<p class="note">(.*?)</p>', further) == ["P(cat) 0.19"]
+    # Two pictures, four times shown: the untouched one above and here, the edited one twice.
+    assert page.count("<image href=") == 2
+    assert re.findall(r'<use href="#(.*?)"', further) == ["picture-1", "picture-2", "picture-2"]
+
+
+def test_a_case_without_further_views_has_no_place_for_them(tmp_path, record, part, finding, case):
+    parts = [part(finding(evidence=[case(views=[])]))]
+    render(record(parts), parts, tmp_path)
+    assert 'class="further"' not in next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+
+
+def test_a_view_without_a_picture_shows_its_heatmap_over_the_cases(tmp_path, record, part, finding, case, heatmap):
+    noisy = {"title": "with noise", "heatmap": heatmap([[0, 255]], [0, 0, 200, 100])}
+    parts = [part(finding(evidence=[case(views=[noisy, {"title": "numbers only", "note": "0.3"}])]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    further = page[page.index('<div class="further"') : page.index("</ol>")]
+    assert re.findall(r'<use href="#(.*?)"', further) == ["picture-1", "picture-1"]
+    # The untouched heatmap is entered once and shown twice.
+    assert re.findall(r'<canvas data-heatmap="(.*?)"', further) == ["heatmap-1", "heatmap-2"]
+    assert "numbers only" in further
+
+
+def test_a_withheld_view_says_so_and_keeps_its_numbers(tmp_path, record, part, finding, case, view):
+    nothing = {"src": None, "width": 200, "height": 100}
+    parts = [part(finding(evidence=[case(picture=nothing, heatmap=None, views=[view(picture=nothing)])]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    further = page[page.index('<div class="further"') : page.index("</ol>")]
+    assert further.count("picture withheld") == 2
+    assert "P(cat) 0.19" in further
+    assert "data:image" not in page
+
+
+def test_few_predictions_are_repeated_and_the_label_always(tmp_path, record, part, finding, case, view):
+    predictions = [{"name": f"class {i}", "probability": 0.5 - 0.1 * i} for i in range(5)]
+    shown = case(
+        label="class 4", target=None, heatmap=None, predictions=predictions, views=[view(predictions=predictions)]
+    )
+    parts = [part(finding(evidence=[shown]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    further = page[page.index('<div class="further"') : page.index("</ol>")]
+    assert re.findall(r'<span class="name">(.*?)</span>', further) == ["class 0", "class 1", "class 2", "class 4"] * 2
 
 
 def test_pictures_from_elsewhere_are_left_out(tmp_path, record, part, finding, case):

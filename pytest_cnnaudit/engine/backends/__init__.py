@@ -49,7 +49,8 @@ class Backend(Protocol):
     def looped(self, loop: Loop, model: keras.Model) -> Callable[..., Any]:
         """The loop as one function `(count, *arrays)` from arrays to arrays.
 
-        Compiled as `compiled` does, but for any count and any number of rows.
+        Compiled as `compiled` does, but for any count and any number of rows. All arrays have as many rows, each of
+        which is computed without the others.
         """
 
     def abstract(self, run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:

@@ -5,7 +5,9 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -73,7 +75,29 @@ def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
             state = step(values, index, state, fixed)
         return _to_numpy(finish(values, count, state, fixed))
 
-    return call
+    return _side_by_side(call)
+
+
+def _side_by_side(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call(count, *arrays)` with the rows shared out to as many threads as there are processors.
+
+    XLA computes most convolutions with groups, and their gradients, on a single one.
+    """
+    compiled_for: set[int] = set()
+
+    def shared_out(count: Array, *arrays: Array) -> Any:
+        rows = len(arrays[0])
+        lanes = max(number for number in range(1, (os.cpu_count() or 1) + 1) if rows % number == 0)
+        parts = [[array[first::lanes] for array in arrays] for first in range(lanes)]
+        if rows // lanes not in compiled_for:
+            # Here and not in the threads: whoever traces holds a lock.
+            call(np.int32(1), *parts[0])
+            compiled_for.add(rows // lanes)
+        with ThreadPoolExecutor(lanes) as pool:
+            results = list(pool.map(lambda part: call(count, *part), parts))
+        return keras.tree.map_structure(lambda *each: np.stack(each, axis=1).reshape(-1, *each[0].shape[1:]), *results)
+
+    return shared_out
 
 
 def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:

@@ -48,10 +48,16 @@ def _to_numpy(tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), tensors)
 
 
-def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - see `compiled`
+def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
     """See `Backend.looped`: one graph with a loop in it."""
 
     def program(count: Tensor, *tensors: Tensor) -> Any:
+        # Read here: freezing does not find what a function inside reads, as Keras' convolutions with groups are one.
+        values = [(variable, tf.convert_to_tensor(variable.value)) for variable in model.variables]
+        with keras.StatelessScope(state_mapping=values):
+            return run(count, *tensors)
+
+    def run(count: Tensor, *tensors: Tensor) -> Any:
         state, fixed = loop.prepare(*tensors)
 
         def body(index: Tensor, state: State) -> tuple[Tensor, State]:

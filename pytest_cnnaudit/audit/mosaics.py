@@ -1,0 +1,157 @@
+"""Assertions on mosaics: pictures of several classes side by side, of which the model should see each in its place.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cnnaudit import metrics
+from pytest_cnnaudit.audit.base import Base, audited
+from pytest_cnnaudit.audit.judging import (
+    EXCESS,
+    Judged,
+    Rule,
+    Score,
+    as_limits,
+    as_population,
+    case_id,
+    demanded,
+    where,
+)
+from pytest_cnnaudit.cases import Box, Case, Label, check_labels
+from pytest_cnnaudit.preprocessing import Preprocessing
+from pytest_cnnaudit.record import Finding
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine.methods import MethodFunction
+
+
+class Mosaics(Base):
+    """Where it looks, without boxes."""
+
+    @audited
+    def assert_grid_pointing(
+        self,
+        cases: Sequence[Case],
+        *,
+        grid: int = 2,
+        at_least: float | None = None,
+        excess_at_least: float | None = 0.2,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """In a mosaic of `grid` × `grid` pictures the heatmap's mass for a class lies in the cell that shows it.
+
+        The grid pointing game (Rao 2022, arXiv:2205.10435), which needs labels but no boxes. Each case gets a
+        mosaic with itself in one cell and cases of other labels in the others, drawn by the session's seed, and
+        its value is the share of mass in its own cell. Chance a is 1 / grid²; `excess_at_least` demands
+        (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; None drops a limit. The
+        pictures are shrunk to cells, so that the mosaic has the size of the model's input: the model must know
+        its classes at 1 / grid of their size.
+        """
+        population = as_population(cases)
+        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 2:
+            raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
+        limits = as_limits(
+            ("mass in the right cell", at_least, "at_least", "at_least"),
+            (EXCESS, excess_at_least, "at_least", "excess_at_least"),
+        )
+        labels = [_label(case, index) for index, case in enumerate(population)]
+        check_labels(population, self.engine.class_names)
+        classes = [self.engine.class_index(label) for label in labels]
+        if len(set(classes)) < 2:
+            raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
+        drawn = draw_mosaics(classes, grid, self._settings.seed)
+        mosaics = _mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
+        maps, _ = self._explain(mosaics, classes, method, layer)
+        chance = 1 / grid**2
+        for limit in limits:
+            ceiling = float(np.max(metrics.cell_coverage(maps.signed.shape[1:], 0, grid)))
+            if demanded(limit, chance) > ceiling:
+                height, width = maps.signed.shape[1:]
+                raise ValueError(
+                    f"grid is {grid}, but no map on the {height} × {width} grid of {maps.layer!r} can have more than "
+                    f"{ceiling:.3f} of its mass in one cell: explain a layer with a finer grid"
+                )
+        empty, negative = maps.empty, maps.negative_share
+        scores = []
+        for index, (_, cell) in enumerate(drawn):
+            if empty[index]:
+                why = f"(empty heatmap, {negative[index]:.0%} of the evidence is negative)"
+                scores.append(Score(None, chance, f"no positive evidence for this class at this layer {why}"))
+            else:
+                heatmap = np.maximum(maps.signed[index], 0)
+                scores.append(Score(float(metrics.grid_pointing(heatmap, cell, grid)), chance))
+        judged = Judged("grid_pointing", population, scores, limits, False, "mass in the right cell")
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        return self._with_cases(finding, judged, maps, None, "inside", "label", pictured=mosaics)
+
+
+def draw_mosaics(classes: Sequence[int], grid: int, seed: int) -> list[tuple[tuple[int, ...], int]]:
+    """For each case the cases in its mosaic's cells, row by row, and in which of them it is itself.
+
+    The other cells hold other classes, in turn and in random order, a random case of each.
+    """
+    random = np.random.default_rng(seed)
+    members = {one: [index for index, label in enumerate(classes) if label == one] for one in dict.fromkeys(classes)}
+    drawn = []
+    for index, own in enumerate(classes):
+        others = random.permutation([one for one in members if one != own])
+        cells = [int(random.choice(members[int(one)])) for one in np.resize(others, grid**2 - 1)]
+        cell = int(random.integers(grid**2))
+        drawn.append(((*cells[:cell], index, *cells[cell:]), cell))
+    return drawn
+
+
+def _label(case: Case, index: int) -> Label:
+    if len(case.labels) != 1:
+        problem = "has several labels" if case.labels else "has no label"
+        raise ValueError(f"{where(case, index)} {problem}: a cell of a mosaic shows one class")
+    return case.labels[0]
+
+
+def _mosaics(
+    cases: Sequence[Case], drawn: Sequence[tuple[Sequence[int], int]], grid: int, preprocessing: Preprocessing
+) -> list[Case]:
+    """Cases whose pictures are the mosaics, in pixels of the model's input, and whose regions are their own cells."""
+    size = preprocessing.size
+    height, width = size if isinstance(size, tuple) else (0, 0)
+    if min(height, width) < grid:
+        raise ValueError(f"grid is {grid}, but the model's input of {height} × {width} pixels has no room for it")
+    rows, columns = ([round(side * at / grid) for at in range(grid + 1)] for side in (height, width))
+    color: Literal["rgb", "rgba"] = "rgba" if preprocessing.color == "rgba" else "rgb"
+
+    @functools.cache
+    def shrunk(member: int, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        shrink = Preprocessing(size, resize=preprocessing.resize, color=color, resizing=preprocessing.resizing)
+        # Without its regions, which were checked against the whole picture.
+        pixels, _ = shrink(replace(cases[member], region=None, forbidden=None))
+        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+    mosaics = []
+    for index, (members, own) in enumerate(drawn):
+        picture = np.empty((height, width, len(color)), np.uint8)
+        for cell, member in enumerate(members):
+            left, top, right, bottom = _edges(cell, rows, columns)
+            picture[top:bottom, left:right] = shrunk(member, (bottom - top, right - left))
+        case = cases[index]
+        region = Box(*_edges(own, rows, columns))
+        mosaics.append(Case(picture, case.label, region, id=case_id(case, index), group=case.group))
+    return mosaics
+
+
+def _edges(cell: int, rows: Sequence[int], columns: Sequence[int]) -> tuple[int, int, int, int]:
+    row, column = divmod(cell, len(rows) - 1)
+    return columns[column], rows[row], columns[column + 1], rows[row + 1]

@@ -1,0 +1,251 @@
+"""Assertions on filter patterns: the picture that excites a filter the most, found by gradient ascent.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pytest_cnnaudit import metrics
+from pytest_cnnaudit.audit import exhibits
+from pytest_cnnaudit.audit.base import Base, audited
+from pytest_cnnaudit.audit.judging import compared, holds, listed, number
+from pytest_cnnaudit.record import Finding, Threshold
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import FilterPatterns
+
+CONTROLS = 15
+"""Pictures of noise that a pattern is held against; with it they are one batch of 16."""
+FREE_SIDE = 128
+"""A side of a pattern where the model takes any size."""
+SHOWN = 24
+COLUMNS = 8
+TILE = 64
+"""Smaller pictures are enlarged to about so many pixels, to be seen."""
+
+
+class Patterns(Base):
+    """Filter patterns."""
+
+    @audited
+    def assert_filters_respond(
+        self,
+        /,
+        layer: str,
+        filters: int | Sequence[int] | None = None,
+        *,
+        gain_at_least: float = 2.0,
+        steps: int = 30,
+        step_size: float = 10.0,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Finding:
+        """Each filter's pattern excites it more than noise does; the value is the smallest gain of all `filters`.
+
+        gain = (mean activation on the pattern − mean on noise) / standard deviation on noise, over all places
+        without a border of 2 cells. The noise is the ascent's start, moved as far as the ascent moved it, but in 15
+        random directions: a picture that far from grey excites any filter, the pattern has to do it by its structure.
+        A dead filter has the gain 0, and so has one that is silent at the start and so gives the ascent no way up:
+        judge a layer before its ReLU. `filters` are indices, by default all.
+
+        All filters start from the same noise of the test's seed. `size` is by default the model's input, 128 on a
+        side that is free; `steps`, `step_size`, `seed` and other `options` are those of `Engine.filter_patterns`.
+        Judges one value of the layer.
+        """
+        limit = Threshold("gain", number(gain_at_least, "gain_at_least"), "at_least")
+        climb = {"steps": steps, "step_size": step_size, **options}
+        patterns, start = self._patterns(layer, filters, size, seed, climb)
+        gains = self._gains(patterns, start, self._settings.seed if seed is None else seed)
+        order = np.argsort(gains, kind="stable")
+        value, failed = float(gains[order[0]]), [row for row in order if not holds(float(gains[row]), limit)]
+        named = [f"{patterns.filters[row]} ({gains[row]:.3g})" for row in order]
+        silent = [str(index) for index in patterns.filters[~patterns.responds]]
+        lines = [
+            f"layer {patterns.layer!r}, filter {patterns.filters[order[0]]}: gain {compared(value, limit)}, chance 0",
+            f"{len(failed)} of {len(gains)} filters miss the limit: {listed(named[: len(failed)])}" if failed else "",
+            f"without any way up from the start: {listed(silent)}" + self._advice(patterns.layer) if silent else "",
+            f"median gain {np.median(gains):.3g}; noise: {CONTROLS} pictures as far from the start as the pattern",
+        ]
+        return self._about_patterns(
+            "filters_respond",
+            limit,
+            value,
+            patterns,
+            len(gains) - len(failed),
+            lines,
+            [self._exhibit(patterns, order, [f"{gain:.3g}" for gain in gains], "gain", "init" in options)],
+        )
+
+    @audited
+    def assert_filters_distinct(
+        self,
+        /,
+        layer: str,
+        filters: int | Sequence[int] | None = None,
+        *,
+        similarity_at_most: float = 0.95,
+        steps: int = 30,
+        step_size: float = 10.0,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Finding:
+        """The patterns of any two filters differ; the value is the largest similarity of a pair.
+
+        All filters start from the same noise, and the similarity is the cosine between what two ascents added to it:
+        1 where they went the same way, 0 where they have nothing in common. Filters that do not respond added
+        nothing, and are taken for the same. `filters` are indices, by default all, two at least.
+
+        `size`, `steps`, `step_size`, `seed` and `options` are those of `assert_filters_respond`, which shares the
+        patterns where they are the same. Judges one value of the layer.
+        """
+        limit = Threshold("similarity", number(similarity_at_most, "similarity_at_most", -1, 1), "at_most")
+        if filters is not None:
+            filters = list(filters) if isinstance(filters, Iterable) else [filters]
+            _check_several(filters)
+        climb = {"steps": steps, "step_size": step_size, **options}
+        patterns, start = self._patterns(layer, filters, size, seed, climb)
+        names = patterns.filters
+        _check_several(names)
+        added = (patterns.images - start).reshape(len(names), -1)
+        added[~patterns.responds] = 0
+        nearest = metrics.nearest_others(added)
+        order = np.argsort(-nearest.similarity, kind="stable")
+        value = float(nearest.similarity[order[0]])
+        pairs = _pairs(nearest, names, order)
+        above = [row for row in order if not holds(float(nearest.similarity[row]), limit)]
+        pairs_above = _pairs(nearest, names, above)
+        silent = [str(index) for index in names[~patterns.responds]]
+        lines = [
+            f"layer {patterns.layer!r}, filters {pairs[0].partition(' (')[0]}: similarity {compared(value, limit)}",
+            f"{len(above)} of {len(names)} filters are too similar to another: {listed(pairs_above)}" if above else "",
+            f"taken for the same, since they do not respond: {listed(silent)}" + self._advice(patterns.layer)
+            if len(silent) > 1
+            else "",
+            f"median over {len(names)} filters of the similarity with the nearest {np.median(nearest.similarity):.3f}",
+        ]
+        values = [
+            f"{one:.2f} with {names[other]}" for one, other in zip(nearest.similarity, nearest.index, strict=True)
+        ]
+        return self._about_patterns(
+            "filters_distinct",
+            limit,
+            value,
+            patterns,
+            len(names) - len(above),
+            lines,
+            [self._exhibit(patterns, order, values, "similarity", "init" in options)],
+        )
+
+    def _patterns(
+        self, layer: Any, filters: Any, size: Any, seed: Any, options: dict[str, Any]
+    ) -> tuple[FilterPatterns, npt.NDArray[np.float32]]:
+        """The patterns and the start that all of them have in common."""
+        if not isinstance(layer, str):
+            raise TypeError(f"layer must be the name of a layer, not {type(layer).__name__}")
+        engine, path = self.engine, self.engine.layer(layer).path
+        seed = self._settings.seed if seed is None else seed
+        if size is None:
+            height, width, _ = engine.input_shape
+            size = (height or FREE_SIDE, width or FREE_SIDE)
+        init = options.pop("init", None)
+        if init is None:
+            init = engine.pattern_start(size, input_range=options.get("input_range"), seed=seed)
+        start = np.asarray(init, np.float32)
+        return self._results.patterns(path, filters, init=start, size=size, seed=seed, **options), start
+
+    def _gains(self, patterns: FilterPatterns, start: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float64]:
+        """Each filter's gain, `(F,)`: its activations on its pattern against those on noise as far from the start."""
+        gains = np.empty(len(patterns))
+        starts = np.broadcast_to(start, patterns.images.shape)
+        for row, index in enumerate(patterns.filters):
+            generator = np.random.default_rng([seed, 2, int(index)])
+            directions = generator.standard_normal((CONTROLS, *patterns.images.shape[1:]), np.float32)
+            moved = np.linalg.norm(patterns.images[row] - starts[row])
+            directions *= moved / np.linalg.norm(directions.reshape(CONTROLS, -1), axis=1)[:, None, None, None]
+            batch = np.concatenate([patterns.images[row : row + 1], starts[row] + directions])
+            found = self.engine.filter_activations(patterns.layer, int(index), batch)
+            gains[row] = metrics.pattern_gain(found[:1], found[1:].reshape(1, -1))[0]
+        return np.where(patterns.responds, gains, 0.0)
+
+    def _about_patterns(
+        self,
+        name: str,
+        limit: Threshold,
+        value: float,
+        patterns: FilterPatterns,
+        passed: int,
+        lines: Sequence[str],
+        evidence: Sequence[dict[str, Any]],
+    ) -> Finding:
+        holding = holds(value, limit)
+        return Finding(
+            self._test,
+            name,
+            "passed" if holding else "failed",
+            value=value,
+            threshold=limit.value,
+            direction=limit.direction,
+            chance=0.0,
+            n=len(patterns),
+            passed=passed,
+            layer=patterns.layer,
+            thresholds=(limit,),
+            message=self._message(name, holding, lines),
+            evidence=tuple(evidence),
+        )
+
+    def _advice(self, path: str) -> str:
+        advice = " (a silent ReLU has no gradient: judge the layer before it, or try another seed)"
+        return advice if self.engine.layer(path).is_relu_like else ""
+
+    def _exhibit(
+        self, patterns: FilterPatterns, order: npt.NDArray[np.intp], values: Sequence[str], what: str, own_start: bool
+    ) -> dict[str, Any]:
+        """The patterns as a grid, worst first; grown from a picture of the user's own only where such may be kept."""
+        rows = order[:SHOWN]
+        shown = replace(
+            patterns, images=patterns.images[rows], losses=patterns.losses[rows], filters=patterns.filters[rows]
+        )
+        side = min(shown.images.shape[1:3])
+        grid = shown.grid(columns=COLUMNS, margin=max(1, side // 32), crop=side // 8)
+        pixels = grid if grid.shape[-1] == 3 else grid.mean(axis=-1).astype(np.uint8)
+        picture, factor = Image.fromarray(pixels), max(1, TILE // side)
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        embed = self._settings.pictures == "embed" or not own_start
+        names = ", ".join(f"{patterns.filters[row]} ({values[row]})" for row in rows)
+        more = f"; {len(order) - len(rows)} more are not shown" if len(order) > len(rows) else ""
+        black = "; black: no response" if not shown.responds.all() else ""
+        return {
+            "kind": "picture",
+            "title": f"Patterns of {patterns.layer}, row by row, by filter with its {what}: {names}{more}{black}",
+            "picture": {
+                "src": exhibits.data_url(picture) if embed else None,
+                "width": picture.width,
+                "height": picture.height,
+            },
+        }
+
+
+def _pairs(nearest: metrics.Nearest, names: npt.NDArray[np.intp], order: Iterable[int]) -> list[str]:
+    """Pairs of filters with their similarity, the most similar first, each pair once."""
+    pairs: dict[tuple[int, int], str] = {}
+    for row in order:
+        first, second = sorted((int(names[row]), int(names[nearest.index[row]])))
+        pairs.setdefault((first, second), f"{first} and {second} ({nearest.similarity[row]:.3f})")
+    return list(pairs.values())
+
+
+def _check_several(filters: Sequence[Any] | npt.NDArray[np.intp]) -> None:
+    if len(filters) < 2 or len(set(map(str, filters))) < len(filters):
+        problem = "is a single one" if len(filters) < 2 else "has one twice"
+        raise ValueError(f"filters {problem}: two at least, each once, are compared")

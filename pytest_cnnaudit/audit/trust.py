@@ -1,0 +1,534 @@
+"""Assertions on the explanations themselves: whether they deserve the trust that the other assertions put in them.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cnnaudit import metrics
+from pytest_cnnaudit.audit import exhibits
+from pytest_cnnaudit.audit.base import Base, Target, audited
+from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, Rule, Score, as_population, holds, number, where
+from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
+from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.record import Finding, Threshold
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Heatmaps
+    from pytest_cnnaudit.engine.methods import MethodFunction
+
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+Views: TypeAlias = Sequence[Mapping[str, Any]]
+
+CORRELATION = "rank correlation"
+SECOND = "second"
+# What is held in memory at once: the noisy copies of so many cases.
+_CASES_AT_ONCE = 16
+
+
+class Trust(Base):
+    """Explanation quality."""
+
+    @audited
+    def assert_class_discriminative(
+        self,
+        cases: Case | Sequence[Case],
+        other: str | int | Sequence[str | int],
+        *,
+        correlation_at_most: float = 0.5,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """The heatmaps for two classes differ: their rank correlation is at most `correlation_at_most`.
+
+        `other` is the second class: a name or an index, a sequence of these (one for each case), or `"second"`,
+        each case's most probable class but the target. A method that draws the same map for every class, as
+        guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. No
+        evidence at all for the other class counts as a correlation of 0. A case whose own heatmap is empty, or
+        the same in all cells, is unscorable and counts as not passed.
+        """
+        population = as_population(cases)
+        limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
+        maps, aim = self._explain(population, target, method, layer)
+        classes = self._other_classes(other, population, maps)
+        others = self._results.heatmaps(
+            population, targets=classes, method=method, layer=layer, seed=self._settings.seed
+        )
+        names = [self._class_name(index) for index in classes]
+        scores = [
+            _correlation(maps, index, others.maps[index], 0.0, f"for {names[index]!r}")
+            for index in range(len(population))
+        ]
+
+        def views(index: int) -> Views:
+            return [self._view(f"for {names[index]!r}", population[index], others, index, scores[index])]
+
+        judged = Judged("class_discriminative", population, scores, (limit,), isinstance(cases, Case), CORRELATION)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        finding = _with_line(finding, _width_of_chance(maps))
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    @audited
+    def assert_faithful(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        gain_at_least: float = 0.0,
+        steps: int = 20,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """What the heatmap calls relevant moves the prediction more than what a random order takes first.
+
+        Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
+        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
+        The value is the area under P(target) of insertion minus that of deletion, minus the same for a seeded
+        random order of the same cells, which is the chance level. A case whose heatmap is empty, or the same in
+        all cells, is unscorable and counts as not passed.
+        """
+        population = as_population(cases)
+        limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
+        steps = _whole(steps, "steps", 2)
+        maps, aim = self._explain(population, target, method, layer)
+        problems = [_unranked(maps, index) for index in range(len(population))]
+        usable = [index for index, problem in enumerate(problems) if not problem]
+        found = dict(zip(usable, self._curves(population, maps, usable, steps), strict=True))
+        single = isinstance(cases, Case)
+        scores = [
+            Score(None, None, problem) if problem else _noted(found[index].gain, found[index].text, limit, single)
+            for index, problem in enumerate(problems)
+        ]
+
+        def views(index: int) -> Views:
+            return [] if index not in found else self._curve_views(population[index], maps, index, found[index])
+
+        judged = Judged("faithful", population, scores, (limit,), single, "gain over random order")
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        if found:
+            own, random = (np.mean([getattr(one, name) for one in found.values()]) for name in ("own", "random"))
+            finding = _with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    @audited
+    def assert_stable(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        change_at_most: float = 0.2,
+        noise: float = 0.02,
+        samples: int = 10,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """Noise that nobody sees hardly changes the heatmap: max-sensitivity is at most `change_at_most`.
+
+        The largest ‖L(x + δ) − L(x)‖ / ‖L(x)‖ over `samples` copies (Yeh 2019, arXiv:1901.09392). δ is added to
+        the model's input, uniform within ± `noise` · (max x − min x), the same for every case, by the seed. All
+        maps are of the class of the untouched picture. A case whose heatmap is empty, or whose picture has one
+        colour only, is unscorable and counts as not passed.
+        """
+        population = as_population(cases)
+        limit = Threshold("change", number(change_at_most, "change_at_most", 0), "at_most")
+        noise = number(noise, "noise", 0, 1)
+        if not noise:
+            raise ValueError("noise is 0: without noise every map is stable")
+        samples = _whole(samples, "samples", 1)
+        maps, aim = self._explain(population, target, method, layer)
+        noisy = self._noisy_maps(population, maps, noise, samples, method, layer)
+        scores = [_sensitivity(maps, index, signed) for index, signed in enumerate(noisy)]
+
+        def views(index: int) -> Views:
+            if scores[index].value is None:
+                return []
+            distances = np.linalg.norm(np.maximum(noisy[index], 0) - maps.maps[index], axis=(1, 2))
+            changed = _with_map(maps, index, noisy[index][int(np.argmax(distances))])
+            return [self._view("with the noise that changed it most", population[index], changed, index)]
+
+        judged = Judged("stable", population, scores, (limit,), isinstance(cases, Case), "change")
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    @audited
+    def assert_follows(
+        self,
+        cases: Case | Sequence[Case],
+        transform: str | tuple[PictureMove, MapMove] = "mirror",
+        *,
+        correlation_at_least: float = 0.8,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """The heatmap moves with the picture: that of the transformed picture, taken back, correlates with the first.
+
+        `transform` is `"mirror"` (left and right), `"flip"` (up and down), `"rotate90"`, or a pair of functions:
+        one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back. Both maps
+        are of the class of the untouched picture. Chance is what a heatmap that stays in its place, whatever the
+        picture, would reach: 1 for one that is symmetric, so such a case proves nothing.
+
+        A case whose heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
+        """
+        population = as_population(cases)
+        limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
+        move = as_move(transform)
+        maps, aim = self._explain(population, target, method, layer)
+        move.check_grid(*maps.signed.shape[1:])
+        moved = self.engine.heatmaps(
+            (move.case(case) for case in population),
+            target=maps.targets.tolist(),
+            method=method,
+            layer=layer,
+            seed=self._settings.seed,
+        )
+        scores = []
+        for index, heatmap in enumerate(maps.maps):
+            returned = as_heatmap(move.back(moved.maps[index]), heatmap)
+            stayed = as_heatmap(move.back(heatmap), heatmap)
+            chance = None if _unranked(maps, index) else _ranked(heatmap, stayed)
+            scores.append(_correlation(maps, index, returned, chance, "in the transformed picture"))
+
+        def views(index: int) -> Views:
+            return [self._view(move.name, move.case(population[index]), moved, index, scores[index])]
+
+        judged = Judged("follows", population, scores, (limit,), isinstance(cases, Case), CORRELATION)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    @audited
+    def assert_responds_to_weights(
+        self,
+        cases: Case | Sequence[Case],
+        *,
+        correlation_at_most: float = 0.5,
+        samples: int = 6,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """With random weights the heatmap becomes another one: the rank correlation is at most `correlation_at_most`.
+
+        Model-parameter randomisation (Adebayo 2018, arXiv:1810.03292): every layer from the output down to and
+        including the explained one gets random weights (`Engine.reinitialized`; the model itself is not touched),
+        `samples` times (in pairs with opposite signs of the last kernel), and the correlations of the map before with
+        those after are averaged. A method whose maps
+        hardly change shows the picture's edges, not what the network learned. An empty map afterwards counts as 0.
+        Chance is 0, but wide for maps of few cells. A case whose own heatmap is empty, or the same in all cells, is
+        unscorable and counts as not passed.
+        """
+        population = as_population(cases)
+        limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
+        samples = _whole(samples, "samples", 1)
+        maps, aim = self._explain(population, target, method, layer)
+        # A method on the picture itself has the input for a layer: then all of them are re-initialised.
+        path = maps.layer if maps.layer in [one.path for one in self.layers] else None
+        seed, fresh = self._settings.seed, []
+        for draw in range(samples):
+            # In pairs of opposite sign: as likely, and whether a random class likes activity cancels in the mean.
+            engine = self.engine.reinitialized(path, seed=seed * samples + draw // 2, negated=draw % 2 == 1)
+            target_classes = maps.targets.tolist()
+            fresh.append(engine.heatmaps(population, target=target_classes, method=method, layer=layer, seed=seed))
+        single, scores = isinstance(cases, Case), []
+        for index, heatmap in enumerate(maps.maps):
+            problem = _unranked(maps, index)
+            if problem:
+                scores.append(Score(None, 0.0, problem))
+                continue
+            each = [metrics.randomisation_correlation(heatmap, one.maps[index : index + 1]) for one in fresh]
+            note = f"from {min(each):.2f} to {max(each):.2f} over {samples} re-initialisations"
+            scores.append(_noted(float(np.mean(each)), note, limit, single))
+
+        def views(index: int) -> Views:
+            return [self._view("with random weights", population[index], fresh[0], index)]
+
+        judged = Judged("responds_to_weights", population, scores, (limit,), single, CORRELATION)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        finding = _with_line(finding, _width_of_chance(maps))
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    # The other class
+
+    def _other_classes(self, other: Any, cases: Sequence[Case], maps: Heatmaps) -> list[int]:
+        """The second class of each case, which must not be the first one."""
+        if isinstance(other, (str, int, np.integer)):
+            each: list[Any] = [other] * len(cases)
+        elif isinstance(other, (Sequence, np.ndarray)):
+            each = list(other)
+            if len(each) != len(cases):
+                raise ValueError(f"other has {len(each)} entries for {len(cases)} cases")
+        else:
+            raise TypeError(f"other is {other!r}; a class' name or index, {SECOND!r}, or a sequence is expected")
+        classes = []
+        for index, (one, case) in enumerate(zip(each, cases, strict=True)):
+            target = int(maps.targets[index])
+            second = one == SECOND and isinstance(one, str)
+            found = _runner_up(maps.logits[index], target) if second else self.engine.class_index(one)
+            if found == target:
+                raise ValueError(
+                    f"{where(case, index)}: other is {one!r}, the class whose heatmap it is compared with: name "
+                    f"another, or {SECOND!r} for each case's most probable other class"
+                )
+            classes.append(found)
+        return classes
+
+    def _class_name(self, index: int) -> str:
+        names = self.engine.class_names
+        return str(index) if names is None else names[index]
+
+    # Insertion and deletion
+
+    def _curves(self, cases: Sequence[Case], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
+        """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
+        if not usable:
+            return []
+        lengths: list[int] = []
+        fractions: list[Floats] = []
+
+        def edited() -> Iterator[Case]:
+            for index in usable:
+                curves, order, random = self._orders(cases[index], maps, index)
+                # The ends of both are the same, whatever the order between.
+                (counts, shares), (inner, random_shares) = curves.steps(order, steps), curves.steps(random, steps)
+                fractions.extend([shares, random_shares])
+                lengths.append(len(counts))
+                for picture in curves.pictures(order, counts):
+                    yield with_picture(cases[index], picture)
+                for picture in curves.pictures(random, inner[1:-1]):
+                    yield with_picture(cases[index], picture)
+
+        probabilities = self.engine.predict(edited()).probabilities
+        areas, start = [], 0
+        for position, (index, length) in enumerate(zip(usable, lengths, strict=True)):
+            rows = probabilities[start : start + 4 * length - 4, maps.targets[index]]
+            start += len(rows)
+            own = rows[: 2 * length].reshape(length, 2)
+            random = np.concatenate([own[:1], rows[2 * length :].reshape(length - 2, 2), own[-1:]])
+            areas.append(_Areas(fractions[2 * position], own, fractions[2 * position + 1], random))
+        return areas
+
+    def _orders(self, case: Case, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
+        """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
+        grid = (maps.signed.shape[1], maps.signed.shape[2])
+        order = metrics.relevance_order(maps.maps[index])
+        # From the beginning for each case: its value is the same whatever the population.
+        random = np.random.default_rng(self._settings.seed).permutation(len(order))
+        return Curves(case, maps.geometries[index], grid), order, random
+
+    def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
+        """The pictures half-way of both curves, with the curves as numbers."""
+        curves, order, _ = self._orders(case, maps, index)
+        counts, shares = curves.steps(order, len(areas.fractions) - 1)
+        half = int(np.argmin(np.abs(shares - 0.5)))
+        views = []
+        for column, (name, picture) in enumerate(
+            zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
+        ):
+            points = [np.interp(share, areas.fractions, areas.probabilities[:, column]) for share in _SHOWN]
+            numbers = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in zip(_SHOWN, points, strict=True))
+            views.append(
+                {
+                    "title": f"the most relevant {shares[half]:.0%} {name}",
+                    "picture": exhibits.case_picture(
+                        with_picture(case, picture), embed=self._settings.pictures == "embed"
+                    ),
+                    "note": f"P(target) with so much {name}: {numbers}",
+                }
+            )
+        return views
+
+    # Noise
+
+    def _noisy_maps(
+        self,
+        cases: Sequence[Case],
+        maps: Heatmaps,
+        noise: float,
+        samples: int,
+        method: str | MethodFunction,
+        layer: str | None,
+    ) -> list[Floats]:
+        """Signed maps `(samples, h, w)` of each case with noise; none where the picture has one colour only."""
+        found: list[Floats] = []
+        for start in range(0, len(cases), _CASES_AT_ONCE):
+            part = slice(start, start + _CASES_AT_ONCE)
+            inputs = self.engine.inputs(cases[part])
+            picture = next(iter(inputs))
+            spans = np.ptp(inputs[picture], axis=(1, 2, 3))
+            shape = (samples, *inputs[picture].shape[1:])
+            drawn = np.random.default_rng(self._settings.seed).uniform(-noise, noise, shape).astype(np.float32)
+            for name, array in inputs.items():
+                inputs[name] = np.repeat(array, samples, axis=0)
+            inputs[picture] = inputs[picture] + np.concatenate([span * drawn for span in spans])
+            signed = self.engine.heatmaps(
+                inputs,
+                target=np.repeat(maps.targets[part], samples).tolist(),
+                method=method,
+                layer=layer,
+                seed=self._settings.seed,
+            ).signed.reshape(-1, samples, *maps.signed.shape[1:])
+            found.extend(one if span else one[:0] for one, span in zip(signed, spans, strict=True))
+        return found
+
+    # The page
+
+    def _view(
+        self, title: str, case: Case, maps: Heatmaps, index: int, score: Score | None = None
+    ) -> Mapping[str, Any]:
+        """A case's picture with a second heatmap over it."""
+        value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
+        return {
+            "title": title,
+            "picture": exhibits.case_picture(case, embed=self._settings.pictures == "embed"),
+            "heatmap": exhibits.heatmap(maps, index),
+            "note": "no positive evidence" if maps.empty[index] else value,
+        }
+
+
+_SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class _Areas:
+    """P(target) by the fraction of pixels; in the columns of `probabilities` insertion and deletion."""
+
+    fractions: Floats
+    probabilities: Floats
+    random_fractions: Floats
+    random_probabilities: Floats
+
+    @property
+    def own(self) -> float:
+        """Insertion minus deletion area in the heatmap's order."""
+        return _difference(self.fractions, self.probabilities)
+
+    @property
+    def random(self) -> float:
+        """The same in random order."""
+        return _difference(self.random_fractions, self.random_probabilities)
+
+    @property
+    def gain(self) -> float:
+        """How much more the heatmap's order moves the prediction."""
+        return self.own - self.random
+
+    @property
+    def text(self) -> str:
+        """The areas, for the finding."""
+        insertion, deletion = (metrics.curve_area(self.fractions, column) for column in self.probabilities.T)
+        return (
+            f"insertion {insertion:.2f} − deletion {deletion:.2f} = {self.own:.2f}, in random order {self.random:.2f}"
+        )
+
+
+def _difference(fractions: Floats, probabilities: Floats) -> float:
+    insertion, deletion = (metrics.curve_area(fractions, column) for column in probabilities.T)
+    return insertion - deletion
+
+
+def _unranked(maps: Heatmaps, index: int) -> str:
+    """Why nothing can be compared with a case's heatmap; empty where it can."""
+    if maps.empty[index]:
+        return _emptiness(maps, index)
+    if metrics.is_constant(maps.maps[index]):
+        return "the heatmap is the same in all cells: there is nothing to compare"
+    return ""
+
+
+def _emptiness(maps: Heatmaps, index: int) -> str:
+    negative = maps.negative_share[index]
+    return (
+        f"no positive evidence for this class at this layer (empty heatmap, {negative:.0%} of the evidence is negative)"
+    )
+
+
+def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | None, whose: str) -> Score:
+    """Of a case's heatmap with a second one; a second one that says nothing of places counts as 0."""
+    problem = _unranked(maps, index)
+    if problem:
+        return Score(None, chance, problem)
+    note = ""
+    if metrics.is_constant(second):
+        note = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}: counts as 0"
+    return Score(_ranked(maps.maps[index], second), chance, note=note)
+
+
+def _noted(value: float, note: str, limit: Threshold, single: bool) -> Score:
+    """A score whose chance level is 0, with its details where these are looked at."""
+    return Score(value, 0.0, note=note if single or not holds(value, limit) else "")
+
+
+def _ranked(first: Floats, second: Floats) -> float:
+    return float(metrics.rank_correlation(first, second, constant=0.0))
+
+
+def _sensitivity(maps: Heatmaps, index: int, noisy: Floats) -> Score:
+    if maps.empty[index]:
+        return Score(None, None, _emptiness(maps, index))
+    if not len(noisy):
+        return Score(None, None, "the picture has one colour only: noise in proportion to its range is none")
+    return Score(metrics.max_sensitivity(maps.maps[index], np.maximum(noisy, 0)))
+
+
+def _runner_up(logits: Floats, target: int) -> int:
+    """The most probable class but this one."""
+    rest = logits.astype(np.float64)
+    rest[target] = -np.inf
+    return int(np.argmax(rest))
+
+
+def _with_map(maps: Heatmaps, index: int, signed: Floats) -> Heatmaps:
+    """The heatmaps with another one in a case's place."""
+    changed = maps.signed.copy()
+    changed[index] = signed
+    return replace(maps, signed=changed)
+
+
+def _width_of_chance(maps: Heatmaps) -> str:
+    cells = maps.signed.shape[1] * maps.signed.shape[2]
+    if cells < 3:
+        return ""
+    return (
+        f"chance is wide: ±{min(1.0, 2 / np.sqrt(cells - 1)):.2f} for unrelated maps of {cells} cells, more for smooth"
+    )
+
+
+def _with_line(finding: Finding, line: str) -> Finding:
+    """A further line of the message, after the values."""
+    head, *rest = finding.message.split("\n  ")
+    lines = [head, *rest[:1], line, *rest[1:]]
+    return replace(finding, message="\n  ".join([one for one in lines if one][:MOST_LINES]))
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; an integer of at least {least} is expected")
+    return int(value)

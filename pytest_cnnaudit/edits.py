@@ -1,0 +1,218 @@
+"""Edits of upright pictures before preprocessing: parts hidden, patches pasted, backgrounds exchanged.
+
+Pixels are a uint8 array `(H, W, C)` of 1, 3 or 4 channels. Coverage is `(H, W)`: the share of each pixel that is
+meant, from 0 to 1. Nothing that is handed over is changed.
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter, ImageOps
+from scipy import signal, sparse
+
+from pytest_cnnaudit.cases import Box, Mask, Region
+from pytest_cnnaudit.preprocessing import Geometry
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Coverage: TypeAlias = npt.NDArray[np.float32]
+Fill: TypeAlias = Literal["mean", "blur", "noise", "inpaint"]
+Filling: TypeAlias = Callable[[Coverage], Pixels]
+
+FILLS = get_args(Fill)
+BLUR = 0.05  # standard deviation, as a share of the longer side
+# Cells that a search for a place and an equation for smooth colours are solved on, along the longer side.
+PLACES, SMOOTH = 256, 128
+BLOCKS = 16  # along the longer side
+
+
+def coverage_of(regions: Sequence[Region], width: int, height: int) -> Coverage:
+    """How much of each pixel lies in the union of regions, exactly; beyond the picture they are clipped."""
+    covered = np.zeros((height, width), np.float32)
+    boxes = [region for region in regions if isinstance(region, Box)]
+    if boxes:
+        covered[:] = Geometry.identity(width, height).coverage(boxes, (height, width))
+    for region in regions:
+        if isinstance(region, Mask):
+            covered[region.array] = 1  # masks hold whole pixels, so the union with boxes stays exact
+    return covered
+
+
+# --- What is hidden, and with what -----------------------------------------------------------------------
+
+
+def check_fill(fill: object) -> None:
+    """`ValueError` with the known ones for anything but a fill's name."""
+    if fill not in FILLS:
+        raise ValueError(f"fill is {fill!r}; known: {', '.join(repr(name) for name in FILLS)}")
+
+
+def filling(pixels: Pixels, fill: Fill, rng: np.random.Generator) -> Filling:
+    """A function from a coverage to pixels `(H, W, C)` to hide it with.
+
+    `"mean"` is the picture's own mean colour, `"blur"` the picture under a Gaussian whose standard deviation is 5 %
+    of the longer side, `"noise"` uniform random numbers, `"inpaint"` the smoothest continuation of what is around
+    (Laplace's equation, solved on at most 128 × 128 cells; the mean colour where nothing is around). But for
+    `"inpaint"` the same for every coverage.
+    """
+    check_fill(fill)
+    if fill == "inpaint":
+        return lambda coverage: inpainted(pixels, coverage)
+    if fill == "mean":
+        field = np.broadcast_to(np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8), pixels.shape)
+    elif fill == "blur":
+        blur = ImageFilter.GaussianBlur(BLUR * max(pixels.shape[:2]))
+        field = as_pixels(as_picture(pixels).filter(blur))
+    else:
+        field = rng.integers(0, 256, pixels.shape, np.uint8)
+    return lambda _: field
+
+
+def blended(pixels: Pixels, over: Pixels, coverage: Coverage) -> Pixels:
+    """`over` where the coverage is 1, `pixels` where it is 0, mixed between."""
+    mixed = pixels.copy()
+    mixed[coverage == 1] = over[coverage == 1]
+    edge = (coverage > 0) & (coverage < 1)
+    share = coverage[edge][:, None]
+    mixed[edge] = np.rint((1 - share) * pixels[edge] + share * over[edge]).astype(np.uint8)
+    return mixed
+
+
+def inpainted(pixels: Pixels, coverage: Coverage) -> Pixels:
+    """Pixels `(H, W, C)` that continue smoothly, from where the coverage is 0, into where it isn't."""
+    height, width, channels = pixels.shape
+    step = -(-max(height, width) // SMOOTH)
+    seen = (coverage == 0).astype(np.float32)
+    weight = _block_sums(seen, step)
+    if not weight.any():
+        return np.broadcast_to(np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8), pixels.shape)
+    sums = np.stack([_block_sums(pixels[..., channel] * seen, step) for channel in range(channels)], axis=-1)
+    cells = _continued(sums / np.maximum(weight, 1)[..., None], weight > 0)
+    if step > 1:
+        frame = (0, 0, width / step, height / step)
+        layers = [Image.fromarray(np.ascontiguousarray(cells[..., channel], np.float32)) for channel in range(channels)]
+        bilinear = Image.Resampling.BILINEAR
+        cells = np.stack([np.asarray(layer.resize((width, height), bilinear, box=frame)) for layer in layers], axis=-1)
+    return np.rint(np.clip(cells, 0, 255)).astype(np.uint8)
+
+
+def _continued(values: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Values `(h, w, C)` with the unknown ones such that each is the mean of its neighbours."""
+    if known.all():
+        return np.asarray(values, np.float64)
+    places = np.arange(known.size).reshape(known.shape)
+    one = np.concatenate([places[:, :-1].ravel(), places[:-1].ravel()])
+    other = np.concatenate([places[:, 1:].ravel(), places[1:].ravel()])
+    pairs = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(known.size, known.size))
+    laplacian = sparse.csgraph.laplacian(pairs + pairs.T).tocsr()
+    inside, flat = ~known.ravel(), values.reshape(known.size, -1).astype(np.float64)
+    around = laplacian[inside][:, ~inside] @ flat[~inside]
+    solved = sparse.linalg.splu(laplacian[inside][:, inside].tocsc()).solve(-around)
+    flat[inside] = solved
+    return flat.reshape(values.shape)
+
+
+def _block_sums(values: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
+    """Sums of blocks of `step` × `step` pixels; those at the right and at the bottom may be smaller."""
+    rows, columns = (np.arange(0, side, step) for side in values.shape)
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
+
+
+# --- The same done elsewhere -----------------------------------------------------------------------------
+
+
+def controls(coverage: Coverage, rng: np.random.Generator, count: int = 3) -> list[Coverage]:
+    """Coverages that hide as much elsewhere: the same shape at random places without a pixel in common with it.
+
+    Where it fits nowhere, as many pixels drawn from outside it in blocks; where fewer are left, all of them. Places
+    repeat where there are fewer than `count`. Above 256 pixels a side the places are steps of several pixels, so a
+    place is missed where there is less room to spare than that.
+    """
+    places = _places(coverage)
+    if not len(places):
+        return [_scattered(coverage, rng) for _ in range(count)]
+    drawn = rng.choice(len(places), count, replace=len(places) < count)
+    top, bottom, left, right = _bounds(coverage)
+    shape = coverage[top:bottom, left:right]
+    found = []
+    for down, across in places[drawn]:
+        moved = np.zeros_like(coverage)
+        moved[top + down : bottom + down, left + across : right + across] = shape
+        found.append(moved)
+    return found
+
+
+def _places(coverage: Coverage) -> npt.NDArray[np.intp]:
+    """Moves `(N, 2)`, down and to the right, that keep the shape in the picture and bring it off itself."""
+    step = -(-max(coverage.shape) // PLACES)
+    touched = _block_sums((coverage > 0).astype(np.float32), step) > 0
+    if not touched.any():
+        return np.empty((0, 2), np.intp)
+    # At each move of whole blocks, how many blocks the shape would share with itself.
+    blocks = touched.astype(np.float64)
+    shared = signal.correlate(blocks, blocks, mode="full", method="fft")
+    moves = (np.argwhere(shared < 0.5) - np.array(touched.shape) + 1) * step
+    top, bottom, left, right = _bounds(coverage)
+    fits = (top + moves[:, 0] >= 0) & (bottom + moves[:, 0] <= coverage.shape[0])
+    fits &= (left + moves[:, 1] >= 0) & (right + moves[:, 1] <= coverage.shape[1])
+    return np.asarray(moves[fits], np.intp)
+
+
+def _bounds(coverage: Coverage) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what is covered, half-open."""
+    rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _scattered(coverage: Coverage, rng: np.random.Generator) -> Coverage:
+    """As many whole pixels outside as are covered, block by block in random order; all where there are fewer."""
+    outside = np.flatnonzero(coverage == 0)
+    wanted = min(max(1, round(float(coverage.sum()))), len(outside))
+    height, width = coverage.shape
+    side = max(1, max(height, width) // BLOCKS)
+    rows, columns = np.divmod(outside, width)
+    across = -(-width // side)
+    ranks = rng.permutation(-(-height // side) * across)
+    order = np.argsort(ranks[rows // side * across + columns // side], kind="stable")
+    chosen = np.zeros(height * width, np.float32)
+    chosen[outside[order[:wanted]]] = 1
+    return chosen.reshape(height, width)
+
+
+# --- Patches and backgrounds -----------------------------------------------------------------------------
+
+
+def pasted(pixels: Pixels, patch: Image.Image, left: int, top: int) -> Pixels:
+    """The patch, in any mode, at (left, top), by its own transparency; what would be beyond the picture is cut off."""
+    picture = as_picture(pixels)
+    layer = Image.new("RGBA", picture.size)
+    layer.paste(patch.convert("RGBA"), (left, top))
+    return as_pixels(Image.alpha_composite(picture.convert("RGBA"), layer).convert(_mode(picture, patch)))
+
+
+def on_background(pixels: Pixels, coverage: Coverage, background: Image.Image) -> Pixels:
+    """What is covered on another background: its largest centred part of the same proportions, resized."""
+    height, width = coverage.shape
+    picture, ground = as_picture(pixels), ImageOps.fit(background, (width, height), Image.Resampling.BILINEAR)
+    mode = _mode(picture, ground)
+    return blended(as_pixels(ground.convert(mode)), as_pixels(picture.convert(mode)), coverage)
+
+
+def _mode(picture: Image.Image, other: Image.Image) -> str:
+    """The picture's mode, but colours for a grey one that gets some."""
+    return "RGB" if picture.mode == "L" and other.mode != "L" else picture.mode
+
+
+def as_picture(pixels: Pixels) -> Image.Image:
+    """The picture of pixels `(H, W, C)`, in mode L, RGB or RGBA."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def as_pixels(picture: Image.Image) -> Pixels:
+    """The pixels `(H, W, C)` of a picture in mode L, RGB or RGBA."""
+    pixels = np.asarray(picture)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,221 @@
+"""`assert_grid_pointing`: how mosaics are drawn and made, exact masses in them, and what can't be a mosaic."""
+
+import base64
+
+import keras
+import numpy as np
+import pytest
+from colours import CLASSES, colour_model, half_case, message_of, picture, refused
+from keras import layers
+from PIL import Image
+
+from pytest_cnnaudit import Box, Case, Preprocessing
+from pytest_cnnaudit.audit.mosaics import draw_mosaics
+
+MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}
+
+
+def case_of(label, index=0, levels=None, **about):
+    """A picture of one colour, which has something of the other labels' too."""
+    return Case(picture(*(levels or MIX[label])), label=label, id=f"{label} {index}", **about)
+
+
+def population(each=4):
+    return [case_of(label, index) for label in MIX for index in range(each)]
+
+
+class TestDraw:
+    CLASSES = (0, 0, 0, 1, 1, 2, 2, 2, 2)
+
+    @pytest.mark.parametrize("grid", [2, 3])
+    def test_each_case_is_in_its_own_cell_among_other_classes(self, grid):
+        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, grid, 0)):
+            assert len(members) == grid**2
+            assert members[cell] == index
+            others = [self.CLASSES[member] for place, member in enumerate(members) if place != cell]
+            assert self.CLASSES[index] not in others
+
+    def test_the_other_classes_take_turns(self):
+        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, 2, 0)):
+            others = [self.CLASSES[member] for place, member in enumerate(members) if place != cell]
+            assert sorted(others.count(one) for one in {0, 1, 2} - {self.CLASSES[index]}) == [1, 2]
+
+    def test_the_seed_decides(self):
+        assert draw_mosaics(self.CLASSES, 2, 1) == draw_mosaics(self.CLASSES, 2, 1)
+        assert draw_mosaics(self.CLASSES, 2, 1) != draw_mosaics(self.CLASSES, 2, 2)
+
+    def test_the_cells_are_all_used(self):
+        drawn = draw_mosaics([0, 1] * 200, 2, 0)
+        counts = np.bincount([cell for _, cell in drawn], minlength=4)
+        assert counts.min() > 70
+
+
+def mosaic_mass(cases, index, seed=0, grid=2):
+    """The mass of a case's colour in its own cell, from how the mosaics are drawn."""
+    classes = [CLASSES.index(case.label) for case in cases]
+    members, cell = draw_mosaics(classes, grid, seed)[index]
+    amounts = [float(cases[member].image[0, 0, classes[index]]) for member in members]
+    return amounts[cell] / sum(amounts)
+
+
+def test_the_value_is_the_mass_in_the_right_cell(audit):
+    cases = population()
+    finding = audit.assert_grid_pointing(cases)
+    assert (finding.name, finding.outcome, finding.chance, finding.n) == ("grid_pointing", "passed", 0.25, 12)
+    expected = [mosaic_mass(cases, index) for index in range(12)]
+    assert [result.value for result in finding.cases] == pytest.approx(expected)
+    assert 0.4 < min(expected) < max(expected) < 1
+    assert [(limit.name, limit.value) for limit in finding.thresholds] == [("excess", 0.2)]
+    assert finding.message == (
+        "grid_pointing: passed: 12 of 12 cases pass (100.0 %); 100 % required (margin +0)\n"
+        f"  a case passes with excess ≥ 0.2; mean {np.mean(expected):.3f}, chance 0.250"
+    )
+
+
+def test_grey_pictures_are_at_chance(audit, page):
+    cases = [case_of(label, index, (50, 50, 50)) for label in MIX for index in range(2)]
+    finding = refused(audit.assert_grid_pointing, cases)
+    assert [result.value for result in finding.cases] == pytest.approx([0.25] * 6)
+    assert (finding.passed, finding.chance) == (0, 0.25)
+    assert finding.message.endswith(f"page: {page}")
+
+
+def test_at_least_stands_beside_the_excess(audit):
+    cases = population()
+    values = [result.value for result in audit.assert_grid_pointing(cases).cases]
+    finding = refused(audit.assert_grid_pointing, cases, at_least=0.99)
+    assert [(limit.name, limit.value) for limit in finding.thresholds] == [
+        ("mass in the right cell", 0.99),
+        ("excess", 0.2),
+    ]
+    assert audit.assert_grid_pointing(cases, at_least=min(values), excess_at_least=None).passed == 12
+    assert "No threshold" in message_of(ValueError, audit.assert_grid_pointing, cases, excess_at_least=None)
+
+
+def test_the_default_asks_for_a_fifth_of_the_way_from_chance(audit):
+    # 40 of 100 in the own cell and 20 in each other is an excess of 0.2 exactly.
+    cases = [case_of("red", 0, (40, 0, 0)), *(case_of("green", index, (20, 99, 0)) for index in range(3))]
+    finding = audit.assert_grid_pointing(cases, mostly=0.25)
+    assert (finding.cases[0].value, finding.cases[0].outcome) == (pytest.approx(0.4), "passed")
+    cases[0] = case_of("red", 0, (39, 0, 0))
+    assert refused(audit.assert_grid_pointing, cases).cases[0].outcome == "failed"
+
+
+def colour_model_of(side):
+    """The colour model on squares of another size."""
+    image = keras.Input((side, side, 3))
+    convolution = layers.Conv2D(3, 1, use_bias=False, activation="relu", name="colour")
+    head = layers.Dense(3, use_bias=False)
+    model = keras.Model(image, head(layers.GlobalAveragePooling2D()(convolution(image))))
+    convolution.set_weights([np.eye(3, dtype=np.float32)[None, None]])
+    head.set_weights([np.eye(3, dtype=np.float32)])
+    return model
+
+
+@pytest.mark.parametrize(("side", "grid"), [(9, 3), (6, 3), (7, 2)])
+def test_other_grids_and_sizes_that_it_does_not_divide(audit_of, side, grid):
+    audit = audit_of(colour_model_of(side))
+    cases = [case_of(label, index, (50, 50, 50)) for label in MIX for index in range(2)]
+    finding = refused(audit.assert_grid_pointing, cases, grid=grid)
+    assert finding.chance == pytest.approx(1 / grid**2)
+    assert [result.value for result in finding.cases] == pytest.approx([1 / grid**2] * 6)
+
+
+class TestMosaic:
+    def evidence(self, audit_of, cases, preprocessing=None, **options):
+        audit = audit_of(colour_model(), preprocessing=preprocessing, artifacts="all")
+        finding = audit.assert_grid_pointing(cases, mostly=0.01, excess_at_least=-1, **options)
+        return {item["id"]: item for item in finding.evidence if item["kind"] == "case"}
+
+    def test_is_shown_with_its_cell_and_the_map_over_it(self, audit_of):
+        cases = population(1)
+        shown = self.evidence(audit_of, cases)["red 0"]
+        _, cell = draw_mosaics([0, 1, 2], 2, 0)[0]
+        row, column = divmod(cell, 2)
+        assert (shown["picture"]["width"], shown["picture"]["height"]) == (4, 4)
+        assert shown["regions"] == [
+            {"role": "inside", "box": [2.0 * column, 2.0 * row, 2.0 * column + 2, 2.0 * row + 2]}
+        ]
+        assert shown["target"] == "red"
+        assert shown["heatmap"]["width"] == 4
+
+    def test_holds_whole_pictures_shrunk_to_cells(self, audit_of):
+        red = np.zeros((8, 8), np.uint8)
+        red[:, 4:] = 100
+        half = Case(picture(red=red, height=8, width=8), label="red", id="half")
+        shown = self.evidence(audit_of, [half, case_of("green", 0, (0, 100, 0))])["half"]
+        heatmap = np.frombuffer(base64.b64decode(shown["heatmap"]["values"]), np.uint8).reshape(4, 4)
+        shrunk = np.asarray(Image.fromarray(red).resize((2, 2), Image.Resampling.BILINEAR)).astype(float)
+        row, column = divmod(draw_mosaics([0, 1], 2, 0)[0][1], 2)
+        expected = np.zeros((4, 4))
+        expected[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = shrunk / shrunk.max() * 255
+        np.testing.assert_array_equal(heatmap, np.rint(expected))
+
+    def test_is_preprocessed_once_after_it_was_made(self, audit_of):
+        # Were the cells scaled before, twice 1/100 would leave nothing of the 8-bit picture.
+        audit = audit_of(colour_model(), preprocessing=Preprocessing(scale=lambda pixels: pixels / 100))
+        cases = population(2)
+        expected = [mosaic_mass(cases, index) for index in range(6)]
+        assert [one.value for one in audit.assert_grid_pointing(cases).cases] == pytest.approx(expected, rel=1e-5)
+
+    def test_of_bgr_models_keep_their_colours(self, audit_of):
+        # The model sees blue first, so its class "red" is the picture's blue.
+        audit = audit_of(colour_model(), preprocessing=Preprocessing(color="bgr"))
+        cases = [case_of("red", 0, (0, 10, 90)), case_of("blue", 0, (90, 10, 0))]
+        assert [one.value for one in audit.assert_grid_pointing(cases).cases] == pytest.approx([1.0, 1.0])
+
+    def test_regions_and_groups_stay_those_of_the_cases(self, audit):
+        cases = [case_of(label, index, region=Box(0, 0, 2, 2), group=index) for label in MIX for index in range(2)]
+        assert audit.assert_grid_pointing(cases, by="group").parts[0].n == 3
+
+
+def test_an_empty_map_is_unscorable_and_stays_in_the_denominator(audit):
+    # There is no blue anywhere, not even in the picture that is labelled so.
+    cases = [case_of("red", 0, (90, 10, 0)), case_of("green", 0, (10, 90, 0)), case_of("blue", 0, (50, 50, 0))]
+    finding = refused(audit.assert_grid_pointing, cases)
+    assert (finding.n, finding.passed, finding.unscorable) == (3, 2, 1)
+    assert finding.cases[2].value is None
+    assert finding.cases[2].note.startswith("no positive evidence for this class at this layer (empty heatmap")
+
+
+class TestMisuse:
+    @pytest.mark.parametrize("grid", [1, 0, -2, 2.0, "2", True, None])
+    def test_grid_is_a_whole_number_from_2(self, audit, grid):
+        message = message_of(ValueError, audit.assert_grid_pointing, population(), grid=grid)
+        assert message == f"grid is {grid!r}; give the number of cells along each side, 2 or more"
+
+    def test_a_case_without_a_label_is_named(self, audit):
+        cases = [*population(), Case(picture(red=1), id="bare")]
+        message = message_of(ValueError, audit.assert_grid_pointing, cases)
+        assert message == "case 'bare' has no label: a cell of a mosaic shows one class"
+
+    def test_a_case_of_several_labels_is_named(self, audit):
+        cases = [*population(), Case(picture(red=1), label=("red", "blue"), id="both")]
+        message = message_of(ValueError, audit.assert_grid_pointing, cases)
+        assert message == "case 'both' has several labels: a cell of a mosaic shows one class"
+
+    @pytest.mark.parametrize("cases", [[half_case(90, id="a"), half_case(90, id="b")], half_case(90)])
+    def test_one_class_is_too_few(self, audit, cases):
+        message = message_of(ValueError, audit.assert_grid_pointing, cases)
+        assert message == "cases has pictures of one class only, but the other cells of a mosaic need another one"
+
+    def test_a_name_and_its_index_are_one_class(self, audit):
+        cases = [half_case(90, id="a", label="red"), half_case(90, id="b", label=0)]
+        assert "one class only" in message_of(ValueError, audit.assert_grid_pointing, cases)
+
+    def test_an_input_with_fewer_pixels_than_cells(self, audit):
+        message = message_of(ValueError, audit.assert_grid_pointing, population(), grid=5)
+        assert message == "grid is 5, but the model's input of 4 × 4 pixels has no room for it"
+
+    def test_a_layer_whose_grid_is_too_coarse(self, audit_of):
+        image = keras.Input((4, 4, 3))
+        x = layers.Conv2D(3, 4, activation="relu", name="coarse")(image)
+        audit = audit_of(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+        message = message_of(ValueError, audit.assert_grid_pointing, population())
+        assert message == (
+            "grid is 2, but no map on the 1 × 1 grid of 'coarse' can have more than 0.250 of its mass in one cell: "
+            "explain a layer with a finer grid"
+        )
+
+    def test_limits_are_checked(self, audit):
+        assert "at_least is 1.2" in message_of(ValueError, audit.assert_grid_pointing, population(), at_least=1.2)
