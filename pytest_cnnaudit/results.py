@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -24,6 +24,15 @@ from pytest_cnnaudit.provenance import picture_key
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 BUDGET = 256 * 2**20
+ASKED_BY = {
+    "maps": {
+        *("predict", "assert_predicts", "assert_mass_inside", "assert_avoids", "assert_points_at", "assert_iou"),
+        *("assert_object_matters", "assert_object_suffices", "assert_ignores_patch", "assert_ignores_background"),
+    },
+    "stats": {"assert_sparsity_rises", "assert_no_dead_filters"},
+    "finite": {"assert_finite"},
+}
+"""Which assertions need what."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,15 @@ class Results:
     """An engine that computes the same thing once: same picture, layer, target, method and score.
 
     Assertions over the same cases share passes over the model: one gives predictions and Grad-CAM, one activation
-    statistics and whether activations are finite. What the model takes is kept as well, as long as there is room:
-    a picture is read once.
+    statistics and whether activations are finite. Where both are to come (`foreseen` names what will be asked for),
+    one pass gives all. What the model takes is kept as well, as long as there is room: a picture is read once.
     """
 
-    def __init__(self, engine: Engine, budget: int = BUDGET) -> None:
+    def __init__(self, engine: Engine, budget: int = BUDGET, foreseen: Collection[str] = ()) -> None:
         self.engine = engine
         self.budget = budget
+        self._foreseen = {what: not names.isdisjoint(foreseen) for what, names in ASKED_BY.items()}
+        self._passed: set[Hashable] = set()
         self.warned_of_chance = False
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._inputs: dict[Hashable, ReadPicture] = {}
@@ -74,6 +85,7 @@ class Results:
     def predictions(self, cases: Sequence[Case]) -> Predictions:
         """Predictions of every case, in their order."""
         pictures = [self._case_key(case) for case in cases]
+        self._look_ahead(cases, pictures)
         rows = [self._get(("logits", picture)) for picture in pictures]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
@@ -95,6 +107,7 @@ class Results:
         """Heatmaps of every case; a target of None is the predicted class."""
         question = self._question(method, layer, score, seed)
         pictures = [self._case_key(case) for case in cases]
+        self._look_ahead(cases, pictures)
         rows: list[_Map | None] = [
             self._map((picture, *question.key), target) for picture, target in zip(pictures, targets, strict=True)
         ]
@@ -145,6 +158,36 @@ class Results:
 
     # Passes over the model
 
+    def _look_ahead(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> None:
+        """All that is foreseen of cases that were never asked for, from one pass, if it is more than one would give."""
+        inside = [what for what in ("stats", "finite") if self._foreseen[what]]
+        population = hash(tuple(pictures))
+        if not (self._foreseen["maps"] and inside) or len(cases) < 2 or population in self._passed:
+            return
+        self._passed.add(population)
+        if any(("logits", picture) in self._kept for picture in pictures):
+            return
+        layers = {what: self._usual_layers()[what] for what in inside}
+        # What is wrong is for the one to say who asks for it, and gets it by a pass of its own.
+        with suppress(ValueError):
+            maps, *looked = self.engine.examine(
+                self._read(cases, pictures),
+                target=["predicted" if target is None else target for target in self._usual_targets(cases)],
+                **layers,
+            )
+            self._keep_maps(maps, pictures, self._question("grad-cam", None, "logit", None))
+            for what, found in zip(("stats", "finite"), looked, strict=True):
+                if what in layers:
+                    self._keep((what, tuple(pictures), _paths(layers[what])), found)
+
+    def _usual_targets(self, cases: Sequence[Case]) -> list[int | None]:
+        """The label, which is what assertions explain unless they are told otherwise; None is the predicted class."""
+        return [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
+
+    def _usual_layers(self) -> dict[str, tuple[Layer, ...]]:
+        every = self.engine.layers
+        return {"stats": tuple(layer for layer in every if layer.is_relu_like), "finite": every}
+
     def _logits(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Floats:
         """Logits of cases of which nothing is kept.
 
@@ -154,8 +197,8 @@ class Results:
         if all(case.regions or case.forbidden_regions for case in cases):
             # A model that predicts may have nothing to explain; what else is wrong comes up again below.
             with suppress(ValueError):
-                targets = [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
-                return self._explained(self._question("grad-cam", None, "logit", None), cases, pictures, targets)[1]
+                question = self._question("grad-cam", None, "logit", None)
+                return self._explained(question, cases, pictures, self._usual_targets(cases))[1]
         logits = self.engine.predict(self._read(cases, pictures)).logits
         for picture, row in zip(pictures, logits, strict=True):
             self._keep(("logits", picture), row)
@@ -177,6 +220,9 @@ class Results:
             score=question.score,
             seed=question.seed,
         )
+        return self._keep_maps(computed, pictures, question), computed.logits
+
+    def _keep_maps(self, computed: Heatmaps, pictures: Sequence[Hashable], question: _Question) -> list[_Map]:
         maps = []
         for row, picture in enumerate(pictures):
             one = _Map(
@@ -185,17 +231,18 @@ class Results:
             maps.append(one)
             self._keep(("map", picture, *question.key, one.target), one)
             self._keep(("logits", picture), computed.logits[row])
-        return maps, computed.logits
+        return maps
 
     def _inside(self, what: str, cases: Sequence[Case], names: Sequence[str] | None) -> Any:
         """Statistics or finiteness of some layers; where it is that of the usual layers, both from one pass."""
         pictures = tuple(self._case_key(case) for case in cases)
+        self._look_ahead(cases, pictures)
         every = self.engine.layers
         asked = every if names is None else tuple(self.engine.layer(name) for name in names)
         kept = self._get((what, pictures, _paths(asked)))
         if kept is not None:
             return kept
-        usual = {"stats": tuple(layer for layer in every if layer.is_relu_like), "finite": every}
+        usual = self._usual_layers()
         if _paths(asked) == _paths(usual[what]):
             # There may be layers of which there is the one but not the other; then only what was asked for.
             with suppress(ValueError):

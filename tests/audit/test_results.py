@@ -13,6 +13,7 @@ from PIL import Image
 from pytest_cnnaudit import AuditFailure, provenance
 from pytest_cnnaudit.cases import Box, Case, Mask
 from pytest_cnnaudit.engine import Engine
+from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.preprocessing import Preprocessing
 from pytest_cnnaudit.results import Results
 
@@ -216,23 +217,60 @@ def test_model_inputs_take_no_room_of_what_is_kept(engine, counted, cases):
     assert results._bytes > 0
 
 
-def test_a_suite_reads_each_picture_once_and_runs_the_model_twice(engine, counted, passes, cases, audit_of):
+SUITE = ("assert_predicts", "assert_mass_inside", "assert_avoids", "assert_no_dead_filters", "assert_finite")
+
+
+@pytest.mark.parametrize(("foreseen", "expected"), [((), ["explained", "inside"]), (SUITE, ["explained"])])
+@pytest.mark.parametrize("first", ["assert_predicts", "assert_no_dead_filters", "assert_finite"])
+def test_a_suite_reads_each_picture_once_and_runs_the_model_once_or_twice(
+    engine, counted, passes, cases, audit_of, foreseen, expected, first
+):
     located = [replace(case, region=Box(0, 0, 4, 4), forbidden=Box(4, 4, 8, 8)) for case in cases]
-    audit = audit_of(Results(engine), class_names=None)
+    audit = audit_of(Results(engine, foreseen=foreseen), class_names=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights are random, and so is what is right and what passes
-        for assertion in (
-            audit.assert_predicts,
-            audit.assert_mass_inside,
-            partial(audit.assert_mass_inside, at_least=0.1, target=1),
-            audit.assert_avoids,
-            audit.assert_no_dead_filters,
-            audit.assert_finite,
-        ):
+        for name in (first, *SUITE, "assert_mass_inside"):
             with suppress(AuditFailure):
-                assertion(located)
+                getattr(audit, name)(located)
     assert counted.pictures == 3
-    assert passes == ["explained", "inside"]
+    assert sorted(passes) == expected
+
+
+def test_what_one_pass_gives_is_what_each_would(engine, passes, cases):
+    together = Results(engine, foreseen=SUITE)
+    found = {
+        "logits": together.predictions(cases).logits,
+        "maps": together.heatmaps(cases, targets=[1, 1, 1]).signed,
+        "stats": together.stats(cases, ["conv"])["conv"],
+        "finite": together.finite(cases, None),
+    }
+    assert passes == ["explained"]
+    np.testing.assert_allclose(found["logits"], engine.predict(cases).logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["maps"], engine.heatmaps(cases, target=1).signed, rtol=1e-5, atol=1e-7)
+    stats = engine.activation_stats(cases, ["conv"])["conv"]
+    for name in ("zeros", "min", "max", "mean", "squares", "sparsity_per_image", "hoyer_per_image"):
+        np.testing.assert_allclose(getattr(found["stats"], name), getattr(stats, name), rtol=1e-4, err_msg=name)
+    assert {path: one.tolist() for path, one in found["finite"].items()} == {
+        path: one.tolist() for path, one in engine.finite(cases).items()
+    }
+
+
+def test_where_only_predictions_are_foreseen_nothing_else_is_computed(engine, passes, cases):
+    Results(engine, foreseen=["assert_predicts"]).predictions(cases)
+    assert passes == ["logits"]
+
+
+def test_what_is_not_finite_is_found_though_predictions_were_foreseen(backend):
+    image = keras.Input((8, 8, 3))
+    large = keras.layers.Rescaling(3e38, name="large")(image)
+    x = keras.layers.ReLU(name="relu")(large)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    engine = Engine(keras.Model(image, keras.layers.Dense(3, name="head")(x)))
+    pictures = [Case(np.full((8, 8, 3), value, np.uint8), id=f"{value}", label=1) for value in (0, 2)]
+    results = Results(engine, foreseen=SUITE)
+    assert results.finite(pictures, None)["large"].tolist() == [True, False]
+    with pytest.raises(NonFiniteError):
+        results.predictions(pictures)
 
 
 def test_more_than_the_budget_is_computed_and_not_kept(engine, cases):
