@@ -2,6 +2,9 @@
 
     python docs/pictures.py            draws them; a minute
     python docs/pictures.py --table    prints the table of docs/heatmaps.md instead; some minutes
+    python docs/pictures.py --where    prints the table of docs/where-it-looks.md instead; seconds
+    python docs/pictures.py --filters  prints the table of docs/inside-the-network.md instead; a minute
+    python docs/pictures.py --edits    prints the table of docs/what-it-depends-on.md instead; a minute
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -9,18 +12,28 @@ time. On another backend or processor the maps differ by rounding, which nobody 
 
 from __future__ import annotations
 
+import functools
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pytest_cnnaudit import Box, Case, Engine, load_cases, metrics
-from pytest_cnnaudit.engine import Heatmaps
+from pytest_cnnaudit import AuditFailure, Box, Case, Engine, edits, load_cases, metrics
+from pytest_cnnaudit.audit import Audit, Settings
+from pytest_cnnaudit.audit.localisation import BLOB, OTHERS
+from pytest_cnnaudit.audit.mosaics import draw_mosaics, make_mosaics
+from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
+from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
+from pytest_cnnaudit.preprocessing import open_picture
+from pytest_cnnaudit.record import Finding, Recorder
+from pytest_cnnaudit.results import Results
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -30,6 +43,24 @@ IMAGES = ROOT / "docs" / "images"
 PICTURE = "pictures/cat-02.jpg"
 SIDE, GAP, CAPTION = 192, 8, 30
 COLUMNS = 5
+SEED = 0
+STAMP = FIXTURES / "stamps" / "ben.png"
+# Parts of pictures without an object or a stamp.
+BACKGROUNDS = (
+    ("cat-08.jpg", (0, 0, 96, 96)),
+    ("coffee-cup-05.jpg", (96, 96, 192, 192)),
+    ("rocket-20.jpg", (96, 96, 192, 192)),
+)
+EDITS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
+    *(("assert_object_matters", (), {"fill": fill}) for fill in edits.FILLS),
+    *(("assert_object_suffices", (), {"fill": fill}) for fill in edits.FILLS),
+    ("assert_ignores_patch", (STAMP,), {}),
+    (
+        "assert_ignores_background",
+        ([Image.open(FIXTURES / "pictures" / path).crop(part) for path, part in BACKGROUNDS],),
+        {},
+    ),
+)
 MEASURED = 24  # pictures, eight of each class
 CHANNELS_A_ROW, CHANNEL_GAP = 16, 1
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -45,17 +76,53 @@ def main() -> None:
         kind: Engine(FIXTURES / f"{kind}.keras", class_names=FIXTURES / "class_names.txt", seed=0, progress=False)
         for kind in ("honest", "shortcut")
     }
-    if sys.argv[1:] == ["--table"]:
-        print(table(engines, cases[:MEASURED]))
-        return
+    tables = {
+        "--table": lambda: table(engines, cases[:MEASURED]),
+        "--where": lambda: where_table(engines, cases),
+        "--filters": lambda: filters_table(engines["honest"]),
+        "--edits": lambda: table_of_edits(engines, cases[::4]),
+    }
+    for asked in sys.argv[1:]:
+        if asked not in tables:
+            sys.exit(f"{asked!r} is not known; {', '.join(tables)} are all that may be asked for")
+        print(tables[asked]())
     if sys.argv[1:]:
-        sys.exit(f"{sys.argv[1]!r} is not known; --table is all that may be asked for")
+        return
     case = next(case for case in cases if str(case.image).endswith(PICTURE))
     for kind, engine in engines.items():
         save(all_methods(engine, case), f"methods-{kind}")
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
+    save(where(engines, cases, case), "where-it-looks")
+    save(sparsity(engines["honest"], cases), "sparsity")
+    save(gains(engines["honest"]), "gains")
+    save(edited(engines, case), "edits")
+
+
+def filters_table(engine: Engine) -> str:
+    """What the assertions on filters measure in each convolution, trained and with fresh weights, as Markdown."""
+    keras.utils.set_random_seed(0)
+    untrained = Engine(keras.models.clone_model(engine.model), progress=False)
+    lines = ["| | cosine of kernels | smallest gain | median gain | similarity of patterns |", "|---|---|---|---|---|"]
+    for kind, one in (("trained", engine), ("untrained", untrained)):
+        for path, kernels in one.kernels().items():
+            cosine = metrics.nearest_others(kernels.filters).similarity.max()
+            found, start = common_start(one, path)
+            gain = pattern_gains(one, found, start, SEED)
+            similarity = likenesses(found, start).similarity.max()
+            numbers = f"{cosine:.2f} | {gain.min():.1f} | {np.median(gain):.0f} | {similarity:.2f}"
+            lines.append(f"| `{path}`, {kind} | {numbers} |")
+    return "\n".join(lines)
+
+
+def common_start(engine: Engine, layer: str) -> tuple[FilterPatterns, npt.NDArray[np.float32]]:
+    """The patterns that the assertions judge, and the noise they are grown from."""
+    height, width, _ = engine.input_shape
+    assert height is not None
+    assert width is not None
+    start = engine.pattern_start((height, width), seed=SEED)
+    return engine.filter_patterns(layer, size=(height, width), init=start, seed=SEED), start
 
 
 def table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
@@ -75,6 +142,132 @@ def masses(maps: Heatmaps, cases: Sequence[Case]) -> tuple[float, float]:
     pairs = zip(maps.geometries, cases, strict=True)
     stamps = np.stack([geometry.coverage(case.forbidden_regions, grid) for geometry, case in pairs])
     return float(np.mean(maps.mass_inside())), float(np.mean(metrics.mass_inside(maps.maps, stamps)))
+
+
+def where_table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
+    """What the assertions on where it looks find on all pictures, as Markdown."""
+    lines = ["| | model | mean | chance | other regions | blob | pass |", "|---|---|---|---|---|---|---|"]
+    audits: list[tuple[str, dict[str, int]]] = [
+        ("mass_inside", {}),
+        ("points_at", {}),
+        ("points_at", {"tolerance": 15}),
+        ("iou", {}),
+        ("grid_pointing", {}),
+    ]
+    for name, arguments in audits:
+        called = ", ".join([f"assert_{name}", *(f"{key}={value}" for key, value in arguments.items())])
+        for kind, engine in engines.items():
+            finding = found(engine, name, cases, arguments)
+            numbers = [finding.mean, finding.chance, *(finding.controls.get(one) for one in (OTHERS, BLOB))]
+            shown = " | ".join("–" if number is None else f"{number:.2f}" for number in numbers)
+            lines.append(f"| `{called}` | {kind} | {shown} | {finding.passed} of {finding.n} |")
+    return "\n".join(lines)
+
+
+def found(engine: Engine, name: str, cases: Sequence[Case], arguments: Mapping[str, int]) -> Finding:
+    """What an assertion finds, whether it passes or not."""
+    results = Results(engine)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "docs")
+        recorder.start("docs")
+        audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
+        try:
+            return getattr(audit, f"assert_{name}")(cases, **arguments)  # type: ignore[no-any-return]
+        except AuditFailure as failure:
+            return failure.finding
+
+
+def where(engines: Mapping[str, Engine], cases: Sequence[Case], case: Case) -> Image.Image:
+    """One picture of each model as the four measures see it: map, maximum, strong cells, mosaic."""
+    photo, tiles = photograph(case), []
+    classes = [engines["honest"].class_index(one.labels[0]) for one in cases]
+    drawn = draw_mosaics(classes, 2, 0)
+    for kind, engine in engines.items():
+        mosaics = make_mosaics(cases, drawn, 2, engine.preprocessing.bound(engine.input_shape))
+        mosaic = mosaics[cases.index(case)]
+        maps = engine.heatmaps([case, mosaic], target="label")
+        cells = maps.normalized()
+        inside, hit, overlap = (
+            measure(maps.maps[0], cover)
+            for measure, cover in (
+                (metrics.mass_inside, maps.coverage()[0]),
+                (metrics.pointing_hit, maps.centres()[0]),
+                (metrics.iou, maps.coverage()[0]),
+            )
+        )
+        right = metrics.mass_inside(maps.maps[1], maps.coverage()[1])
+        tiles += [
+            (framed(photo, case), f"{kind} model"),
+            (framed(overlaid(photo, enlarged(cells[0])), case), f"mass inside {inside:.2f}"),
+            (framed(overlaid(photo, enlarged(cells[0] == 1)), case), "a hit" if hit > 0.5 else "a miss"),
+            (framed(overlaid(photo, enlarged(cells[0] >= 0.15)), case), f"IoU {overlap:.2f}"),
+            (mosaic_tile(mosaic, enlarged(cells[1])), f"in its cell {right:.2f}"),
+        ]
+    return sheet(tiles)
+
+
+def enlarged(cells: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The cells of a map as they are measured, without smoothing."""
+    rows, columns = (-(-SIDE // side) for side in cells.shape)
+    return np.kron(cells, np.ones((rows, columns), np.float32))[:SIDE, :SIDE].astype(np.float32)
+
+
+def mosaic_tile(mosaic: Case, heatmap: npt.NDArray[np.float32]) -> Image.Image:
+    """A mosaic with the map over it and its own cell outlined."""
+    small = Image.fromarray(np.asarray(mosaic.image))
+    tile = overlaid(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR), heatmap)
+    box, scale = mosaic.regions[0], SIDE / small.width
+    assert isinstance(box, Box)
+    edges = [edge * scale for edge in (box.left, box.top, box.right, box.bottom)]
+    ImageDraw.Draw(tile).rectangle((edges[0], edges[1], edges[2] - 1, edges[3] - 1), outline="#00c853", width=2)
+    return tile
+
+
+def table_of_edits(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
+    """Mean value, and how many of the cases pass, of each assertion that edits the pictures, as Markdown."""
+    lines = ["| | " + " | ".join(engines) + " |", "|---|" + "---|" * len(engines)]
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "run")
+        recorder.start("docs")
+        audits = [
+            Audit("docs", recorder, functools.partial(Results, engine), Settings(artifacts="off"))
+            for engine in engines.values()
+        ]
+        for name, arguments, options in EDITS:
+            cells = []
+            for audit in audits:
+                try:
+                    finding = getattr(audit, name)(cases, *arguments, **options)
+                except AuditFailure as failure:
+                    finding = failure.finding
+                cells.append(f"{finding.mean:.2f}, {finding.passed} of {finding.n}")
+            described = ", ".join(str(value) for value in options.values())
+            lines.append(f"| `{name}`{f', {described}' if described else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def edited(engines: Mapping[str, Engine], case: Case) -> Image.Image:
+    """A picture edited in all ways; under each what the honest and the cheating model give the label."""
+    pixels = edits.as_pixels(photo := open_picture(case))
+    coverage, random = edits.coverage_of(case.regions, *photo.size), np.random.default_rng(0)
+    made = {"the picture": pixels}
+    for fill in edits.FILLS:
+        made[fill] = edits.blended(pixels, edits.filling(pixels, fill, random)(coverage), coverage)
+    control, rest = edits.controls(coverage, np.random.default_rng(0))[0], 1 - coverage
+    noise = edits.filling(pixels, "noise", random)
+    made["control"] = edits.blended(pixels, noise(control), control)
+    made["alone"] = edits.blended(pixels, noise(rest), rest)
+    made["patch"] = edits.pasted(pixels, open_picture(STAMP), 0, 0)
+    for ground_name, (path, part) in zip(("brick", "grass"), BACKGROUNDS, strict=False):
+        ground = Image.open(FIXTURES / "pictures" / path).crop(part)
+        made[f"on {ground_name}"] = edits.on_background(pixels, coverage, ground)
+    label = next(iter(engines.values())).class_index(case.labels[0])
+    found = [engine.predict(list(made.values())).probabilities[:, label] for engine in engines.values()]
+    tiles = []
+    for row, (name, picture) in enumerate(made.items()):
+        shown = edits.as_picture(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        tiles.append((shown, f"{name} " + " | ".join(f"{probabilities[row]:.2f}" for probabilities in found)))
+    return sheet(tiles)
 
 
 def all_methods(engine: Engine, case: Case) -> Image.Image:
@@ -131,6 +324,39 @@ def patterns(engine: Engine) -> Image.Image:
             )
             for found, name in ((pixels, "pixels"), (waves, "fourier"))
             for index, picture, responds in zip(found.filters, found.pictures(crop), found.responds, strict=True)
+        ]
+    )
+
+
+def sparsity(engine: Engine, cases: Sequence[Case]) -> Image.Image:
+    """Share of zeros by layer, mean over the pictures."""
+    paths = [layer.path for layer in engine.layers if layer.is_relu_like]
+    stats = engine.activation_stats(cases, paths)
+    line, label, length = 34, 90, 520
+    drawn = Image.new("RGB", (label + length + 80, line * len(paths) + GAP), PAPER)
+    pen = ImageDraw.Draw(drawn)
+    for row, path in enumerate(paths):
+        share, top = stats[path].sparsity, GAP // 2 + row * line
+        pen.rectangle((label, top + 6, label + length, top + line - 6), "#ebeef3")
+        pen.rectangle((label, top + 6, label + round(share * length), top + line - 6), "#2f6fb7")
+        caption(drawn, path, label // 2, top + (line - CAPTION) // 2)
+        caption(drawn, f"{share:.2f}", label + length + 40, top + (line - CAPTION) // 2)
+    return drawn
+
+
+def gains(engine: Engine) -> Image.Image:
+    """Patterns of the five filters of conv3 with the smallest gain, and of the five with the largest."""
+    found, start = common_start(engine, "conv3")
+    gain = pattern_gains(engine, found, start, SEED)
+    order, pictures = np.argsort(gain), found.pictures(crop=12)
+    rows = [*order[:COLUMNS], *order[-COLUMNS:]]
+    return sheet(
+        [
+            (
+                Image.fromarray(pictures[row]).resize((SIDE, SIDE), Image.Resampling.BICUBIC),
+                f"{found.filters[row]}: gain {gain[row]:.1f}",
+            )
+            for row in rows
         ]
     )
 

@@ -7,13 +7,16 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
-from scipy import signal, sparse
+from scipy import signal
+from scipy.sparse import coo_array, csgraph
+from scipy.sparse.linalg import splu
 
 from pytest_cnnaudit.cases import Box, Mask, Region
 from pytest_cnnaudit.preprocessing import Geometry
@@ -26,7 +29,7 @@ Filling: TypeAlias = Callable[[Coverage], Pixels]
 FILLS = get_args(Fill)
 BLUR = 0.05  # standard deviation, as a share of the longer side
 # Cells that a search for a place and an equation for smooth colours are solved on, along the longer side.
-PLACES, SMOOTH = 256, 128
+PLACES, SMOOTH = 128, 128
 BLOCKS = 16  # along the longer side
 
 
@@ -35,7 +38,12 @@ def coverage_of(regions: Sequence[Region], width: int, height: int) -> Coverage:
     covered = np.zeros((height, width), np.float32)
     boxes = [region for region in regions if isinstance(region, Box)]
     if boxes:
-        covered[:] = Geometry.identity(width, height).coverage(boxes, (height, width))
+        left, top = (max(0, math.floor(min(getattr(box, edge) for box in boxes))) for edge in ("left", "top"))
+        right = min(width, math.ceil(max(box.right for box in boxes)))
+        bottom = min(height, math.ceil(max(box.bottom for box in boxes)))
+        moved = [Box(box.left - left, box.top - top, box.right - left, box.bottom - top) for box in boxes]
+        size = (bottom - top, right - left)
+        covered[top:bottom, left:right] = Geometry.identity(size[1], size[0]).coverage(moved, size)
     for region in regions:
         if isinstance(region, Mask):
             covered[region.array] = 1  # masks hold whole pixels, so the union with boxes stays exact
@@ -56,7 +64,7 @@ def filling(pixels: Pixels, fill: Fill, rng: np.random.Generator) -> Filling:
 
     `"mean"` is the picture's own mean colour, `"blur"` the picture under a Gaussian whose standard deviation is 5 %
     of the longer side, `"noise"` uniform random numbers, `"inpaint"` the smoothest continuation of what is around
-    (Laplace's equation, solved on at most 128 × 128 cells; the mean colour where nothing is around). But for
+    (Laplace's equation, solved on at most 130 × 130 cells; the mean colour where nothing is around). But for
     `"inpaint"` the same for every coverage.
     """
     check_fill(fill)
@@ -75,29 +83,47 @@ def filling(pixels: Pixels, fill: Fill, rng: np.random.Generator) -> Filling:
 def blended(pixels: Pixels, over: Pixels, coverage: Coverage) -> Pixels:
     """`over` where the coverage is 1, `pixels` where it is 0, mixed between."""
     mixed = pixels.copy()
-    mixed[coverage == 1] = over[coverage == 1]
-    edge = (coverage > 0) & (coverage < 1)
-    share = coverage[edge][:, None]
-    mixed[edge] = np.rint((1 - share) * pixels[edge] + share * over[edge]).astype(np.uint8)
+    if coverage.any():
+        part = _part(coverage)
+        share, below, above = coverage[part], mixed[part], over[part]
+        np.copyto(below, above, where=(share == 1)[..., None])
+        edge = (share > 0) & (share < 1)
+        weight = share[edge][:, None]
+        below[edge] = np.rint((1 - weight) * below[edge] + weight * above[edge]).astype(np.uint8)
     return mixed
 
 
 def inpainted(pixels: Pixels, coverage: Coverage) -> Pixels:
-    """Pixels `(H, W, C)` that continue smoothly, from where the coverage is 0, into where it isn't."""
-    height, width, channels = pixels.shape
-    step = -(-max(height, width) // SMOOTH)
-    seen = (coverage == 0).astype(np.float32)
-    weight = _block_sums(seen, step)
-    if not weight.any():
-        return np.broadcast_to(np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8), pixels.shape)
-    sums = np.stack([_block_sums(pixels[..., channel] * seen, step) for channel in range(channels)], axis=-1)
-    cells = _continued(sums / np.maximum(weight, 1)[..., None], weight > 0)
-    if step > 1:
-        frame = (0, 0, width / step, height / step)
-        layers = [Image.fromarray(np.ascontiguousarray(cells[..., channel], np.float32)) for channel in range(channels)]
-        bilinear = Image.Resampling.BILINEAR
-        cells = np.stack([np.asarray(layer.resize((width, height), bilinear, box=frame)) for layer in layers], axis=-1)
-    return np.rint(np.clip(cells, 0, 255)).astype(np.uint8)
+    """The picture with what is covered continued smoothly from what isn't."""
+    filled = pixels.copy()
+    if not coverage.any():
+        return filled
+    rows, columns = _part(coverage)
+    step = -(-max(rows.stop - rows.start, columns.stop - columns.start) // SMOOTH)
+    # A rim of known cells determines all within; what is farther away does not matter.
+    part = (
+        slice(max(0, rows.start - step), rows.stop + step),
+        slice(max(0, columns.start - step), columns.stop + step),
+    )
+    seen, near = (coverage[part] == 0).astype(np.float32), pixels[part]
+    known = _block_sums(seen, step)
+    if known.any():
+        sums = [_block_sums(near[..., channel] * seen, step) for channel in range(pixels.shape[-1])]
+        cells = _continued(np.stack(sums, axis=-1) / np.maximum(known, 1)[..., None], known > 0)
+        filled[part] = np.rint(np.clip(_enlarged(cells, step, seen.shape), 0, 255)).astype(np.uint8)
+    else:
+        filled[part] = np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8)
+    return filled
+
+
+def _enlarged(cells: npt.NDArray[np.float64], step: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Cells of `step` × `step` pixels as pixels, bilinear; exact for single pixels."""
+    if step == 1:
+        return cells
+    (height, width), bilinear = shape, Image.Resampling.BILINEAR
+    layers = [Image.fromarray(np.ascontiguousarray(layer, np.float32)) for layer in np.moveaxis(cells, -1, 0)]
+    frame = (0, 0, width / step, height / step)
+    return np.stack([np.asarray(layer.resize((width, height), bilinear, box=frame)) for layer in layers], axis=-1)
 
 
 def _continued(values: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -107,12 +133,11 @@ def _continued(values: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> npt.ND
     places = np.arange(known.size).reshape(known.shape)
     one = np.concatenate([places[:, :-1].ravel(), places[:-1].ravel()])
     other = np.concatenate([places[:, 1:].ravel(), places[1:].ravel()])
-    pairs = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(known.size, known.size))
-    laplacian = sparse.csgraph.laplacian(pairs + pairs.T).tocsr()
+    pairs = coo_array((np.ones(len(one)), (one, other)), shape=(known.size, known.size))
+    laplacian = csgraph.laplacian(pairs + pairs.T).tocsr()
     inside, flat = ~known.ravel(), values.reshape(known.size, -1).astype(np.float64)
     around = laplacian[inside][:, ~inside] @ flat[~inside]
-    solved = sparse.linalg.splu(laplacian[inside][:, inside].tocsc()).solve(-around)
-    flat[inside] = solved
+    flat[inside] = splu(laplacian[inside][:, inside].tocsc()).solve(-around)
     return flat.reshape(values.shape)
 
 
@@ -129,19 +154,19 @@ def controls(coverage: Coverage, rng: np.random.Generator, count: int = 3) -> li
     """Coverages that hide as much elsewhere: the same shape at random places without a pixel in common with it.
 
     Where it fits nowhere, as many pixels drawn from outside it in blocks; where fewer are left, all of them. Places
-    repeat where there are fewer than `count`. Above 256 pixels a side the places are steps of several pixels, so a
+    repeat where there are fewer than `count`. Above 128 pixels a side the places are steps of several pixels, so a
     place is missed where there is less room to spare than that.
     """
     places = _places(coverage)
     if not len(places):
         return [_scattered(coverage, rng) for _ in range(count)]
     drawn = rng.choice(len(places), count, replace=len(places) < count)
-    top, bottom, left, right = _bounds(coverage)
-    shape = coverage[top:bottom, left:right]
+    rows, columns = _part(coverage)
     found = []
-    for down, across in places[drawn]:
+    for down, across in places[drawn].tolist():
         moved = np.zeros_like(coverage)
-        moved[top + down : bottom + down, left + across : right + across] = shape
+        there = (slice(rows.start + down, rows.stop + down), slice(columns.start + across, columns.stop + across))
+        moved[there] = coverage[rows, columns]
         found.append(moved)
     return found
 
@@ -156,16 +181,16 @@ def _places(coverage: Coverage) -> npt.NDArray[np.intp]:
     blocks = touched.astype(np.float64)
     shared = signal.correlate(blocks, blocks, mode="full", method="fft")
     moves = (np.argwhere(shared < 0.5) - np.array(touched.shape) + 1) * step
-    top, bottom, left, right = _bounds(coverage)
-    fits = (top + moves[:, 0] >= 0) & (bottom + moves[:, 0] <= coverage.shape[0])
-    fits &= (left + moves[:, 1] >= 0) & (right + moves[:, 1] <= coverage.shape[1])
+    fits = np.ones(len(moves), bool)
+    for along, side, part in zip(moves.T, coverage.shape, _part(coverage), strict=True):
+        fits &= (part.start + along >= 0) & (part.stop + along <= side)
     return np.asarray(moves[fits], np.intp)
 
 
-def _bounds(coverage: Coverage) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what is covered, half-open."""
+def _part(coverage: Coverage) -> tuple[slice, slice]:
+    """The rows and columns between the first and the last that are covered."""
     rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _scattered(coverage: Coverage, rng: np.random.Generator) -> Coverage:

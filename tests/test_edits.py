@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from pytest_cnnaudit import Box, Mask, edits
 from pytest_cnnaudit.edits import FILLS
+from pytest_cnnaudit.preprocessing import Geometry
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (24, 32, 3), np.uint8)
@@ -49,6 +50,16 @@ def test_coverage_of_a_union_counts_nothing_twice():
     mask[0, :2] = True
     union = edits.coverage_of([Box(0.5, 0, 2.5, 2), Box(1, 0, 2, 2), Mask(mask)], 4, 2)
     np.testing.assert_array_equal(union, [[1, 1, 0.5, 0], [0.5, 1, 0.5, 0]])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.floats(-3, 9)] * 2, *[st.floats(0.5, 9)] * 2), min_size=1, max_size=4))
+def test_coverage_of_boxes_is_that_of_the_geometry_on_the_whole_picture(drawn):
+    boxes = [
+        Box.from_xywh(left, top, max(width, 0.5 - left), max(height, 0.5 - top)) for left, top, width, height in drawn
+    ]
+    expected = Geometry.identity(12, 10).coverage(boxes, (10, 12))
+    np.testing.assert_allclose(edits.coverage_of(boxes, 12, 10), expected, atol=1e-6)
 
 
 # --- Fills -----------------------------------------------------------------------------------------------

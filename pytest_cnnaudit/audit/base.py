@@ -111,7 +111,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PathLike):
         return fspath(value)
     if isinstance(value, (Image.Image, np.ndarray)):  # what it shows, not where it lies in memory
-        return f"picture {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:12]}"
+        pixels = np.ascontiguousarray(value)
+        return f"picture {hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:12]}"
     return getattr(value, "__name__", repr(value))
 
 

@@ -266,6 +266,7 @@ class Dependence(Base):
     ) -> Finding:
         """Judges in how many of each case's edited pictures the predicted class stays the same."""
         population = as_population(cases)
+        check_labels(population, self.engine.class_names)
         predicted = self._results.predictions(population)
         asked = self._ask(population, given, make, check)
         scores = []

@@ -18,8 +18,7 @@ from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine import Layer, LayerStats
-    from pytest_cnnaudit.engine.kernels import Kernels
+    from pytest_cnnaudit.engine import Kernels, Layer, LayerStats
 
 
 class Inside(Base):
@@ -180,8 +179,9 @@ class Inside(Base):
             {"layer": path, "value": shares[path], "note": _redundant(one) + _nearest_pair(one)}
             for path, one in found.items()
         ]
+        unit = "share of filters; beside it their number, and the largest cosine among those that are kept"
         evidence: list[dict[str, Any]] = [
-            {"kind": "layers", "title": "Redundant filters by layer", "unit": "share of filters", "rows": rows}
+            {"kind": "layers", "title": "Redundant filters by layer", "unit": unit, "rows": rows}
         ]
         listing = [f"{path}: {listed(_pairs(found[path]), 50)}" for path in above if found[path].redundant.any()]
         if listing:
@@ -371,4 +371,4 @@ def _pairs(duplicates: metrics.Duplicates) -> list[str]:
 def _nearest_pair(duplicates: metrics.Duplicates) -> str:
     """How near the filters that are kept come to each other."""
     kept = duplicates.similarity[~duplicates.redundant]
-    return "" if kept.max() == -1 else f" redundant; of the others, cosines up to {kept.max():.3f}"
+    return "" if kept.max() == -1 else f"; the others up to {kept.max():.3f}"

@@ -148,7 +148,8 @@ class Judged:
         chance = _mean([score.chance for score in scores if score.chance is not None])
         mostly = rule.mostly
         if rule.excess is not None and chance is not None:
-            mostly = max(mostly, demanded(Threshold(EXCESS, rule.excess, "at_least"), chance))
+            # Rounded: the gate reads rates as they are written, and 0.25 + 0.2 · 0.75 is no more than 0.4.
+            mostly = max(mostly, round(demanded(Threshold(EXCESS, rule.excess, "at_least"), chance), 9))
         verdict = gate.judge_cases(
             [self.results[index].outcome == "passed" for index in positions],
             # Within one group of its own, a group's cases are what there is to count.
@@ -348,6 +349,12 @@ def _margin(verdict: gate.Verdict) -> float:
     """From the share that must pass to the share that does, or to the bound that decided."""
     lower, upper = verdict.interval or (verdict.value, verdict.value)
     return (upper if verdict.outcome == "failed" else lower) - (verdict.threshold or 0.0)
+
+
+def no_evidence(negative_share: float) -> str:
+    """Why a case with an empty heatmap can't be scored."""
+    negative = f"{negative_share:.0%} of the evidence is negative"
+    return f"no positive evidence for this class at this layer (empty heatmap, {negative})"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -22,6 +22,7 @@ from pytest_cnnaudit.audit.judging import (
     as_limits,
     as_population,
     demanded,
+    no_evidence,
     number,
     where,
 )
@@ -242,6 +243,7 @@ class _Measure:
     cover: Callable[[Heatmaps, int, Sequence[Region]], Cover]
     ceiling: Callable[[Cover], float]
     note: Callable[[Heatmaps, int, Sequence[Region], Cover], str] = lambda *_: ""
+    covers: str = "the region covers"
 
 
 def _coverage(maps: Heatmaps, index: int, regions: Sequence[Region]) -> Cover:
@@ -289,7 +291,8 @@ def _pointing(tolerance: float) -> _Measure:
         distance = maps.geometries[index].centre_distances(regions, _grid(maps))[maxima].min()
         return f"the maximum is {distance:.3g} pixels off"
 
-    return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note)
+    covers = "the region and its tolerance cover" if tolerance else "the region covers"
+    return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note, covers)
 
 
 def _lost(maps: Heatmaps, covers: Sequence[Cover], regions: Sequence[Sequence[Region]]) -> list[bool]:
@@ -310,12 +313,11 @@ def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Se
         if lost[index]:
             scores.append(Score(None, None, "the region was lost in preprocessing"))
         elif empty[index]:
-            why = f"(empty heatmap, {negative[index]:.0%} of the evidence is negative)"
-            scores.append(Score(None, chance, f"no positive evidence for this class at this layer {why}"))
+            scores.append(Score(None, chance, no_evidence(float(negative[index]))))
         else:
-            coarse = 0 < np.max(cover) < 1 - ROUNDING
-            ceiling = f"no map can reach more than {measure.ceiling(cover):.3f}" if coarse else ""
-            note = f"the region fills no grid cell: {ceiling}" if coarse else ""
+            note = ""
+            if 0 < np.max(cover) < 1 - ROUNDING:
+                note = f"the region fills no grid cell: no map can reach more than {measure.ceiling(cover):.3f}"
             scores.append(Score(float(values[index]), chance, note=note))
     return scores
 
@@ -325,7 +327,7 @@ def _unfair(measure: _Measure, cover: Cover, limits: Sequence[Threshold]) -> str
     chance, (height, width) = float(np.mean(cover)), cover.shape
     if chance > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
         return (
-            f"the region covers {chance:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
+            f"{measure.covers} {chance:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
             "almost any map would pass, so give a smaller region"
         )
     if not cover.any():

@@ -24,6 +24,7 @@ from pytest_cnnaudit.audit.judging import (
     as_population,
     case_id,
     demanded,
+    no_evidence,
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Label, check_labels
@@ -74,7 +75,7 @@ class Mosaics(Base):
         if len(set(classes)) < 2:
             raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
         drawn = draw_mosaics(classes, grid, self._settings.seed)
-        mosaics = _mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
+        mosaics = make_mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
         maps, _ = self._explain(mosaics, classes, method, layer)
         chance = 1 / grid**2
         for limit in limits:
@@ -89,8 +90,7 @@ class Mosaics(Base):
         scores = []
         for index, (_, cell) in enumerate(drawn):
             if empty[index]:
-                why = f"(empty heatmap, {negative[index]:.0%} of the evidence is negative)"
-                scores.append(Score(None, chance, f"no positive evidence for this class at this layer {why}"))
+                scores.append(Score(None, chance, no_evidence(float(negative[index]))))
             else:
                 heatmap = np.maximum(maps.signed[index], 0)
                 scores.append(Score(float(metrics.grid_pointing(heatmap, cell, grid)), chance))
@@ -122,7 +122,7 @@ def _label(case: Case, index: int) -> Label:
     return case.labels[0]
 
 
-def _mosaics(
+def make_mosaics(
     cases: Sequence[Case], drawn: Sequence[tuple[Sequence[int], int]], grid: int, preprocessing: Preprocessing
 ) -> list[Case]:
     """Cases whose pictures are the mosaics, in pixels of the model's input, and whose regions are their own cells."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
@@ -20,7 +20,7 @@ from pytest_cnnaudit.audit.judging import compared, holds, listed, number
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine import FilterPatterns
+    from pytest_cnnaudit.engine import Engine, FilterPatterns
 
 CONTROLS = 15
 """Pictures of noise that a pattern is held against; with it they are one batch of 16."""
@@ -64,7 +64,7 @@ class Patterns(Base):
         limit = Threshold("gain", number(gain_at_least, "gain_at_least"), "at_least")
         climb = {"steps": steps, "step_size": step_size, **options}
         patterns, start = self._patterns(layer, filters, size, seed, climb)
-        gains = self._gains(patterns, start, self._settings.seed if seed is None else seed)
+        gains = pattern_gains(self.engine, patterns, start, self._settings.seed if seed is None else seed)
         order = np.argsort(gains, kind="stable")
         value, failed = float(gains[order[0]]), [row for row in order if not holds(float(gains[row]), limit)]
         named = [f"{patterns.filters[row]} ({gains[row]:.3g})" for row in order]
@@ -116,9 +116,7 @@ class Patterns(Base):
         patterns, start = self._patterns(layer, filters, size, seed, climb)
         names = patterns.filters
         _check_several(names)
-        added = (patterns.images - start).reshape(len(names), -1)
-        added[~patterns.responds] = 0
-        nearest = metrics.nearest_others(added)
+        nearest = likenesses(patterns, start)
         order = np.argsort(-nearest.similarity, kind="stable")
         value = float(nearest.similarity[order[0]])
         pairs = _pairs(nearest, names, order)
@@ -163,20 +161,6 @@ class Patterns(Base):
         start = np.asarray(init, np.float32)
         return self._results.patterns(path, filters, init=start, size=size, seed=seed, **options), start
 
-    def _gains(self, patterns: FilterPatterns, start: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float64]:
-        """Each filter's gain, `(F,)`: its activations on its pattern against those on noise as far from the start."""
-        gains = np.empty(len(patterns))
-        starts = np.broadcast_to(start, patterns.images.shape)
-        for row, index in enumerate(patterns.filters):
-            generator = np.random.default_rng([seed, 2, int(index)])
-            directions = generator.standard_normal((CONTROLS, *patterns.images.shape[1:]), np.float32)
-            moved = np.linalg.norm(patterns.images[row] - starts[row])
-            directions *= moved / np.linalg.norm(directions.reshape(CONTROLS, -1), axis=1)[:, None, None, None]
-            batch = np.concatenate([patterns.images[row : row + 1], starts[row] + directions])
-            found = self.engine.filter_activations(patterns.layer, int(index), batch)
-            gains[row] = metrics.pattern_gain(found[:1], found[1:].reshape(1, -1))[0]
-        return np.where(patterns.responds, gains, 0.0)
-
     def _about_patterns(
         self,
         name: str,
@@ -216,11 +200,7 @@ class Patterns(Base):
         shown = replace(
             patterns, images=patterns.images[rows], losses=patterns.losses[rows], filters=patterns.filters[rows]
         )
-        side = min(shown.images.shape[1:3])
-        grid = shown.grid(columns=COLUMNS, margin=max(1, side // 32), crop=side // 8)
-        pixels = grid if grid.shape[-1] == 3 else grid.mean(axis=-1).astype(np.uint8)
-        picture, factor = Image.fromarray(pixels), max(1, TILE // side)
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        picture = _numbered_grid(shown)
         embed = self._settings.pictures == "embed" or not own_start
         names = ", ".join(f"{patterns.filters[row]} ({values[row]})" for row in rows)
         more = f"; {len(order) - len(rows)} more are not shown" if len(order) > len(rows) else ""
@@ -234,6 +214,47 @@ class Patterns(Base):
                 "height": picture.height,
             },
         }
+
+
+def pattern_gains(
+    engine: Engine, patterns: FilterPatterns, start: npt.NDArray[np.float32], seed: int
+) -> npt.NDArray[np.float64]:
+    """Each filter's gain, `(F,)`: its activations on its pattern against those on noise as far from the start."""
+    gains = np.empty(len(patterns))
+    starts = np.broadcast_to(start, patterns.images.shape)
+    for row, index in enumerate(patterns.filters):
+        generator = np.random.default_rng([seed, 2, int(index)])
+        directions = generator.standard_normal((CONTROLS, *patterns.images.shape[1:]), np.float32)
+        moved = np.linalg.norm(patterns.images[row] - starts[row])
+        directions *= moved / np.linalg.norm(directions.reshape(CONTROLS, -1), axis=1)[:, None, None, None]
+        batch = np.concatenate([patterns.images[row : row + 1], starts[row] + directions])
+        found = engine.filter_activations(patterns.layer, int(index), batch)
+        gains[row] = metrics.pattern_gain(found[:1], found[1:].reshape(1, -1))[0]
+    return np.where(patterns.responds, gains, 0.0)
+
+
+def likenesses(patterns: FilterPatterns, start: npt.NDArray[np.float32]) -> metrics.Nearest:
+    """Each filter's most similar other one, by what the ascents added to the start; nothing without a response."""
+    added = (patterns.images - start).reshape(len(patterns), -1)
+    added[~patterns.responds] = 0
+    return metrics.nearest_others(added)
+
+
+def _numbered_grid(patterns: FilterPatterns) -> Image.Image:
+    """The patterns in rows of `COLUMNS`, each with its filter's number in the corner."""
+    height, width = patterns.images.shape[1:3]
+    crop, margin = min(height, width) // 8, max(1, min(height, width) // 32)
+    grid = patterns.grid(columns=COLUMNS, margin=margin, crop=crop)
+    pixels = grid if grid.shape[-1] == 3 else np.repeat(grid.mean(axis=-1, keepdims=True).astype(np.uint8), 3, axis=-1)
+    factor = max(1, TILE // min(height, width))
+    picture = Image.fromarray(pixels)
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(max(11, picture.width // 45))
+    for position, index in enumerate(patterns.filters):
+        row, column = divmod(position, COLUMNS)
+        place = (column * (width - 2 * crop + margin) * factor + 2, row * (height - 2 * crop + margin) * factor + 1)
+        pen.text(place, str(index), "white", font, stroke_width=1, stroke_fill="black")
+    return picture
 
 
 def _pairs(nearest: metrics.Nearest, names: npt.NDArray[np.intp], order: Iterable[int]) -> list[str]:

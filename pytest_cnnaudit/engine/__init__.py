@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from pytest_cnnaudit.engine.engine import Engine
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
+from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
 from pytest_cnnaudit.engine.outputs import Predictions
 from pytest_cnnaudit.engine.patterns import FilterPatterns
@@ -15,6 +16,7 @@ __all__ = [
     "Engine",
     "FilterPatterns",
     "Heatmaps",
+    "Kernels",
     "Layer",
     "LayerStats",
     "ModelError",

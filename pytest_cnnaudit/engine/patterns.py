@@ -180,6 +180,10 @@ def pattern_start(engine: Engine, size: Any, input_range: Any, seed: Any) -> Flo
 def filter_activations(engine: Engine, name: str, index: int, pictures: npt.ArrayLike) -> Floats:
     """See `Engine.filter_activations`."""
     layer, batch = engine.layer(name), np.asarray(pictures, np.float32)
+    if batch.ndim != 4:
+        raise ValueError(f"pictures have the shape {batch.shape}; (N, H, W, C) is expected")
+    channels_first = layer.is_spatial and keras.config.image_data_format() == "channels_first"
+    _filters(index, layer.path, int(layer.output_shape[1 if channels_first else -1] or 0))
     found = engine._network.filter_outputs(batch, layer, index)
     if not np.isfinite(found).all():
         raise NonFiniteError(f"The filter {index} of the layer {layer.path!r} gives NaN or infinity")

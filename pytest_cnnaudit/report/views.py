@@ -70,6 +70,11 @@ class Row:
         return bool(self.finding.get("method")) or any(case.get("heatmap") for case in self.pictured)
 
     @property
+    def draws_heatmaps(self) -> bool:
+        """Whether there is a heatmap to see, over a case's picture or in its further views."""
+        return any(shown.get("heatmap") for case in self.pictured for shown in (case, *(case.get("views") or ())))
+
+    @property
     def cases(self) -> list[Mapping[str, Any]]:
         """The cases to list: those that did not pass first, at most LISTED_CASES."""
         cases = sorted(self.finding.get("cases") or (), key=lambda case: case.get("outcome") == "passed")

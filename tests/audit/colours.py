@@ -72,6 +72,14 @@ def refused(assertion, *args, **kwargs):
     return finding
 
 
+def judged(assertion, *args, **kwargs):
+    """The finding of an assertion, whether it passed or not."""
+    try:
+        return assertion(*args, **kwargs)
+    except AuditFailure as failure:
+        return failure.finding
+
+
 def message_of(error, assertion, *args, **kwargs):
     """The text of the error that an assertion must raise, of exactly this type."""
     with pytest.raises(error) as caught:

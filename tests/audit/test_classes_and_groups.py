@@ -1,9 +1,12 @@
 """`by=` and groups: the verdict in each class or group, and bounds over groups."""
 
+import inspect
+
 import pytest
 from colours import LEFT_HALF, half_case, halves, message_of, picture, quarter_case, refused
 
 from pytest_cnnaudit import Box, Case
+from pytest_cnnaudit.audit import Audit
 from pytest_cnnaudit.gate import clopper_pearson
 
 EVERY = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_grid_pointing"]
@@ -142,6 +145,24 @@ class TestGroups:
             ("1", 29, "passed"),
         ]
         assert finding.unit == "cases"
+
+
+def with_by():
+    """Every assertion that judges case by case, with nothing for what it needs beside the cases."""
+    for name, assertion in inspect.getmembers(Audit, inspect.isfunction):
+        arguments = inspect.signature(assertion).parameters.values()
+        if any(one.name == "by" for one in arguments):
+            needed = [one.name for one in arguments if one.default is one.empty and one.kind != one.VAR_KEYWORD]
+            yield name, dict.fromkeys(needed[2:])
+
+
+@pytest.mark.parametrize(("name", "needed"), list(with_by()))
+def test_every_assertion_that_judges_cases_takes_by(audit, name, needed):
+    cases = [half_case(90, group="a", id="a"), half_case(90, id="b")]
+    assert "known: 'label', 'group'" in message_of(ValueError, getattr(audit, name), cases, by="class", **needed)
+    message = message_of(ValueError, getattr(audit, name), cases, by="group", **needed)
+    assert message.startswith("case 'b' has no group")
+    assert "a single Case" in message_of(ValueError, getattr(audit, name), cases[0], by="label", **needed)
 
 
 class TestMisuse:

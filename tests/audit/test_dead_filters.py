@@ -8,6 +8,7 @@ from keras import layers
 
 from pytest_cnnaudit import Case
 from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.metrics import dead_filters
 
 
 def planted(first, second, activation="relu"):
@@ -111,6 +112,17 @@ def test_a_constant_channel_is_dead_where_there_is_no_relu(audit_of):
 def test_a_negative_channel_lives_where_there_is_no_relu(audit_of):
     audit = audit_of(planted(ALIVE, (DEAD, 0, 0, 0), activation=None), class_names=None)
     assert audit.assert_no_dead_filters(pictures(2), layers=["first", "second"]).value == 0.0
+
+
+@pytest.mark.parametrize("activation", ["relu", None])
+def test_the_measure_on_activations_agrees(audit_of, activation):
+    audit = audit_of(planted((0, 0, DEAD, 0), (0, DEAD, 0, -2), activation=activation), class_names=None)
+    stats = audit.activation_stats(pictures(2), ["first", "second"])
+    activations = audit.activations(pictures(2), ["first", "second"])
+    for path, one in stats.items():
+        dead = dead_filters(activations[path], relu_like=activation is not None)
+        assert dead.tolist() == one.dead.tolist()
+        assert dead.any() == (activation is not None)
 
 
 def test_without_any_relu_the_layers_must_be_named(audit_of):

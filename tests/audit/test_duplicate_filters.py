@@ -58,9 +58,9 @@ def test_the_page_shows_each_layer_and_each_pair(audit_of):
     chart, pairs = finding.evidence
     assert (chart["kind"], chart["title"]) == ("layers", "Redundant filters by layer")
     assert [(row["layer"], row["value"], row["note"]) for row in chart["rows"]] == [
-        ("first", 0.0, "0 of 4 redundant; of the others, cosines up to 0.000"),
+        ("first", 0.0, "0 of 4; the others up to 0.000"),
         # (0, 1, 0) · (1, 2, 3) / √14
-        ("second", 0.25, "1 of 4 redundant; of the others, cosines up to 0.535"),
+        ("second", 0.25, "1 of 4; the others up to 0.535"),
     ]
     assert (pairs["kind"], pairs["text"]) == ("text", "second: 2 = 0 (1.000)")
 

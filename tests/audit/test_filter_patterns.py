@@ -15,7 +15,8 @@ from colours import half_case, message_of, refused
 from keras import layers
 from PIL import Image
 
-from pytest_cnnaudit import Engine
+from pytest_cnnaudit import Engine, FilterPatterns
+from pytest_cnnaudit.audit.patterns import pattern_gains
 from pytest_cnnaudit.results import Results
 
 RED, GREEN, PINK, DEAD = (1, 0, 0), (0, 1, 0), (3, 4, 0), (0, 0, 0)
@@ -114,6 +115,16 @@ class TestRespond:
         # One place a picture: the head takes the mean of all four filters over 64 cells.
         assert four.assert_filters_respond("head").n == 2
 
+    def test_an_ascent_that_led_down_has_no_gain(self, four_filters):
+        engine = four_filters.engine
+        start = engine.pattern_start((8, 8))
+        images = start[None] + np.array([[1.0, 0, 0]] * 2, np.float32)[:, None, None]
+        losses = np.array([[0.5, 1.5], [1.5, 0.5]], np.float32)
+        patterns = FilterPatterns(images, losses, np.array([0, 0]), "colour")
+        first, second = pattern_gains(engine, patterns, start, seed=0)
+        assert first > 1
+        assert second == 0
+
     def test_any_size_can_be_asked_for(self, four):
         # √(16 · 12 · 3) / √(12 · 8): the places inside are more of the picture.
         finding = four.assert_filters_respond("colour", 0, size=(16, 12))
@@ -151,6 +162,8 @@ class TestDistinct:
 
     def test_one_dead_filter_is_like_no_other_and_two_are_like_each_other(self, audit_of, four):
         assert four.assert_filters_distinct("colour", [0, 3]).value == 0
+        # In other units than the ascent's, a picture comes back with a little rounding.
+        assert four.assert_filters_distinct("colour", [0, 3], input_range=(-0.7, 254.3)).value == 0
         finding = refused(audit_with(audit_of, RED, DEAD, DEAD).assert_filters_distinct, "colour")
         assert finding.value == 1
         assert "taken for the same, since they do not respond: 1, 2\n" in finding.message
@@ -266,7 +279,8 @@ class TestPage:
         pixels = self.pixels(grid)
         # A crop of 1 leaves 6 pixels, 8 times larger, and 1 between two of them.
         assert pixels.shape == (48, 104, 3)
-        assert pixels[:, :48].max() <= 8  # but for what JPEG does
+        assert pixels[20:, :48].max() <= 8  # below the number, and but for what JPEG does
+        assert pixels[:16, :12].max() > 200
         red, green, blue = pixels[16:32, 72:88].mean(axis=(0, 1))
         assert green > red > blue + 50
 

@@ -9,8 +9,9 @@ from colours import CLASSES, colour_model, half_case, message_of, picture, refus
 from keras import layers
 from PIL import Image
 
-from pytest_cnnaudit import Box, Case, Preprocessing
+from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
 from pytest_cnnaudit.audit.mosaics import draw_mosaics
+from pytest_cnnaudit.engine.outputs import NonFiniteError
 
 MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}
 
@@ -216,6 +217,27 @@ class TestMisuse:
             "grid is 2, but no map on the 1 × 1 grid of 'coarse' can have more than 0.250 of its mass in one cell: "
             "explain a layer with a finer grid"
         )
+
+    @pytest.mark.parametrize("cases", ["pictures", None, 3, np.zeros((2, 4, 4, 3), np.uint8)])
+    def test_another_type_is_a_type_error(self, audit, cases):
+        message = message_of(TypeError, audit.assert_grid_pointing, cases)
+        assert message == f"cases must be a Case or a sequence of Cases, not {type(cases).__name__}"
+
+    def test_an_empty_population_is_an_error(self, audit):
+        assert message_of(ValueError, audit.assert_grid_pointing, []) == "cases is empty: there is nothing to judge"
+
+    def test_a_label_that_is_no_class_is_a_case_error(self, audit):
+        cases = [*population(), Case(picture(red=1), label="gren", id="wrong")]
+        assert "did you mean 'green'?" in message_of(CaseError, audit.assert_grid_pointing, cases)
+
+    def test_a_missing_file_is_a_case_error(self, audit):
+        cases = [*population(), Case("no/such.jpg", label="red")]
+        assert "no such file" in message_of(CaseError, audit.assert_grid_pointing, cases)
+
+    def test_weights_that_are_no_numbers_are_an_error_never_a_verdict(self, audit_of, recorded):
+        audit = audit_of(colour_model(np.full((3, 3), np.nan)))
+        assert "NaN or infinity" in message_of(NonFiniteError, audit.assert_grid_pointing, population())
+        assert recorded()[0]["outcome"] == "error"
 
     def test_limits_are_checked(self, audit):
         assert "at_least is 1.2" in message_of(ValueError, audit.assert_grid_pointing, population(), at_least=1.2)

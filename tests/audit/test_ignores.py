@@ -3,14 +3,18 @@
 The colour model predicts the colour with the largest mean.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from colours import LEFT_HALF, QUARTER, colour_model, halves, message_of, picture, quarter, refused
+from colours import LEFT_HALF, QUARTER, colour_model, halves, judged, message_of, picture, quarter, refused
 from PIL import Image
 
-from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
+from pytest_cnnaudit import Box, Case, CaseError, Preprocessing, load_cases
 from pytest_cnnaudit.audit.dependence import CORNERS
+from pytest_cnnaudit.engine.loading import load_model
 
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 GREEN = np.full((1, 1, 3), (0, 255, 0), np.uint8)  # one of 16 pixels: mean 15.9
 RED = Case(picture(red=20), label="red", id="steady", region=QUARTER)  # mean 18.75 with one pixel covered
 PALE = Case(picture(red=10), label="red", id="pale", region=QUARTER)
@@ -147,8 +151,23 @@ class TestPatch:
     def test_misuse_names_the_argument(self, audit, patch, arguments, error, text):
         assert text in message_of(error, audit.assert_ignores_patch, RED, patch, **arguments)
 
+    def test_an_unknown_label_is_named_before_anything_is_computed(self, audit):
+        wrong = Case(picture(red=20), label="purple", id="wrong")
+        assert "label is 'purple'" in message_of(CaseError, audit.assert_ignores_patch, wrong, GREEN)
+
     def test_without_a_patch_it_is_a_type_error(self, audit):
         assert "patch" in message_of(TypeError, audit.assert_ignores_patch, RED)
+
+
+@pytest.mark.parametrize(("kind", "survives"), [("honest", True), ("shortcut", False)])
+def test_a_stamp_changes_the_model_that_learned_it_and_not_the_honest_one(audit_of, kind, survives):
+    cases = list(load_cases(FIXTURES / "validation.json"))[::11]
+    audit = audit_of(load_model(FIXTURES / f"{kind}.keras"), class_names=FIXTURES / "class_names.txt")
+    findings = [
+        judged(audit.assert_ignores_patch, cases, FIXTURES / "stamps" / f"{name}.png")
+        for name in ("ada", "ben", "cleo")
+    ]
+    assert [finding.outcome == "passed" for finding in findings] == [survives] * 3
 
 
 class TestBackground:

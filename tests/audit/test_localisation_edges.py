@@ -16,7 +16,7 @@ from colours import (
     refused,
 )
 
-from pytest_cnnaudit import Box, Case, CaseError, Mask, Preprocessing
+from pytest_cnnaudit import AuditFailure, Box, Case, CaseError, Mask, Preprocessing
 from pytest_cnnaudit.cases import CaseWarning
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 
@@ -292,3 +292,19 @@ def test_a_missing_file_is_a_case_error(audit, name, recorded):
     assert "no such file" in message
     assert "no/such.jpg" in message
     assert recorded()[0]["outcome"] == "error"
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mirrored_picture_with_its_region_gives_the_same(audit, name, seed):
+    red = np.random.default_rng(seed).integers(1, 255, (4, 4))
+    region, mirrored = Box(0.5, 0, 2.25, 3), Box(1.75, 0, 3.5, 3)
+    cases = [
+        Case(picture(red=red), label="red", region=region, id="as it is"),
+        Case(picture(red=red[:, ::-1]), label="red", region=mirrored, id="mirrored"),
+    ]
+    try:
+        first, second = getattr(audit, name)(cases).cases
+    except AuditFailure as failure:  # whether they pass is not the point
+        first, second = failure.finding.cases
+    assert first.value == pytest.approx(second.value, rel=1e-6)

@@ -9,11 +9,11 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, QUARTER, colour_model, halves, message_of, picture, quarter, quarter_case, refused
+from colours import CLASSES, QUARTER, colour_model, halves, judged, message_of, picture, quarter, quarter_case, refused
 from keras import layers
 from PIL import Image
 
-from pytest_cnnaudit import AuditFailure, Box, Case, CaseError, Engine, Mask, Preprocessing
+from pytest_cnnaudit import Box, Case, CaseError, Engine, Mask, Preprocessing
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.cases import CaseWarning
 from pytest_cnnaudit.results import Results
@@ -25,14 +25,6 @@ NAMES = ["assert_object_matters", "assert_object_suffices"]
 def red(mean):
     """P(red) of a picture with this mean red, and no green or blue."""
     return 1 / (1 + 2 * np.exp(-mean))
-
-
-def judged(assertion, *args, **kwargs):
-    """The finding, whether it passed or not."""
-    try:
-        return assertion(*args, **kwargs)
-    except AuditFailure as failure:
-        return failure.finding
 
 
 def views(recorded, case=0):
@@ -300,6 +292,14 @@ def test_whatever_is_not_edited_reaches_the_model_as_in_the_untouched_picture(
     case = recorded()[-1]["evidence"][0]
     [view] = case["views"]
     assert view["predictions"] == case["predictions"]
+
+
+def test_what_is_transparent_is_edited_as_it_is_seen(audit):
+    # Black to the left; to the right a red that nobody sees, since it is transparent: white. The mean is grey.
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:, 2:, 0], pixels[:, :2, 3] = 255, 255
+    finding = refused(audit.assert_object_suffices, Case(pixels, label="red", region=Box(0, 0, 2, 4)), fill="mean")
+    assert finding.value == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_the_region_of_a_turned_picture_is_hidden_where_the_viewer_sees_it(tmp_path, audit_of):

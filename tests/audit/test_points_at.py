@@ -74,7 +74,7 @@ class TestTolerance:
         case = spot(0, 2, region=Box(1, 0, 2, 1))
         if tolerance == 100:  # then every cell counts
             message = message_of(ValueError, audit.assert_points_at, case, tolerance=tolerance)
-            assert "the region covers 100% of the picture" in message
+            assert "the region and its tolerance cover 100% of the picture, more than 80%" in message
         elif hit:
             assert audit.assert_points_at(case, tolerance=tolerance).value == 1.0
         else:
@@ -158,6 +158,14 @@ class TestPopulation:
         assert "mostly is 0.3, but an excess of 0.4 over chance demands 0.550" in finding.message
         # 0.25 + 0.2 · 0.75 = 0.4, the default's, is just reached.
         assert audit.assert_points_at(self.CASES, mostly=0.3).threshold == pytest.approx(0.4)
+
+    def test_a_share_that_is_just_what_the_excess_demands_passes(self, audit):
+        # 2/16 + 0.2 · 14/16 is 0.3 by hand, and a little more in binary.
+        pair = Box(0, 0, 2, 1)
+        places = [(0, 0), (0, 1), (0, 0), *[(3, 3)] * 7]
+        cases = [spot(*place, id=f"{index}", region=pair) for index, place in enumerate(places)]
+        finding = audit.assert_points_at(cases, mostly=0.01)
+        assert (finding.value, finding.threshold, finding.chance) == (0.3, 0.3, 0.125)
 
     def test_the_excess_leaves_a_stricter_mostly_alone(self, audit):
         finding = refused(audit.assert_points_at, self.CASES, mostly=0.9)

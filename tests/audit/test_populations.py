@@ -128,6 +128,21 @@ class TestMessage:
         # 30 % of the left one's map is on the right, 20 % of the right one's on the left.
         assert "controls: other cases' regions 0.250, a blob in the middle 0.500" in message
 
+    def test_controls_are_shown_and_recorded_where_it_passes_too(self, audit, recorded):
+        left = Case(picture(red=halves(70, 30)), label="red", region=LEFT_HALF, id="left")
+        right = Case(picture(red=halves(20, 80)), label="red", region=Box(2, 0, 4, 4), id="right")
+        finding = audit.assert_mass_inside([left, right])
+        assert finding.controls == {
+            "other cases' regions": pytest.approx(0.25),
+            "a blob in the middle": pytest.approx(0.5),
+        }
+        assert "controls: other cases' regions 0.250, a blob in the middle 0.500" in finding.message
+        assert recorded()[0]["controls"] == finding.controls
+
+    def test_a_case_without_a_value_is_in_no_control(self, audit):
+        finding = refused(audit.assert_mass_inside, [half_case(90, id="good"), blank_case("blank")])
+        assert (finding.controls, "controls" in finding.message) == ({}, False)
+
     def test_one_region_for_all_has_no_other_cases_regions(self, audit):
         message = refused(audit.assert_mass_inside, population(1, 2), region=LEFT_HALF, at_least=0.9).message
         assert "controls: a blob in the middle 0.500" in message

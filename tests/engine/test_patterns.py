@@ -446,6 +446,52 @@ def test_the_fastest_chunk_is_found_by_halving_and_doubling(monkeypatch, seconds
 # Waves
 
 
+def test_the_common_start_is_the_first_filters_own(engine):
+    start = engine.pattern_start(SIZE, seed=5)
+    assert (start.shape, start.dtype) == ((*SIZE, 3), np.float32)
+    assert 0.4 <= start.min() < start.max() <= 0.6
+    own, given = (engine.filter_patterns(LAYER, 0, steps=1, size=SIZE, seed=5, init=init) for init in (None, start))
+    np.testing.assert_array_equal(own.images, given.images)
+    wide = engine.pattern_start(SIZE, input_range=(-1, 1), seed=5)
+    np.testing.assert_allclose(wide, 2 * start - 1, atol=1e-6)
+
+
+def test_a_filters_activations_are_the_layers_without_the_border(engine):
+    pictures = noise(3)
+    whole = engine.activations(pictures, [LAYER])[LAYER][:, 2:-2, 2:-2, 7]
+    np.testing.assert_allclose(
+        engine.filter_activations(LAYER, 7, pictures), whole.reshape(3, -1), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_filters_mean_activation_on_its_pattern_is_what_the_ascent_came_to(engine):
+    found = engine.filter_patterns(LAYER, [3], steps=4, size=SIZE)
+    means = engine.filter_activations(LAYER, 3, found.images).mean(axis=1)
+    np.testing.assert_allclose(means, found.losses[:, -1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_a_filters_activations_of_any_precision_are_float32(policy):
+    with networks.dtype_policy(policy):
+        engine = Engine(networks.one_conv())
+    layer = next(layer.path for layer in engine.layers if layer.type == "Conv2D")
+    assert engine.filter_activations(layer, 0, np.full((2, 2, 2, 1), 0.5)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("index", "pictures", "message"),
+    [(99, noise(1), "The filter 99 is out of range"), (0, noise(1)[0], r"shape \(40, 40, 3\)")],
+)
+def test_activations_of_no_filter_or_no_pictures_are_errors(engine, index, pictures, message):
+    with pytest.raises(ValueError, match=message):
+        engine.filter_activations(LAYER, index, pictures)
+
+
+def test_activations_that_are_not_finite_are_an_error(engine):
+    with pytest.raises(NonFiniteError, match=f"The filter 0 of the layer '{LAYER}' gives NaN or infinity"):
+        engine.filter_activations(LAYER, 0, np.full((1, *SIZE, 3), np.nan))
+
+
 @pytest.mark.parametrize("side", [1, 2, 7, 8])
 def test_waves_are_orthonormal(side):
     waves = patterns._waves(side)

@@ -86,6 +86,13 @@ def test_the_worst_comes_first():
     assert worst_first(verdicts) == ["none", "half", "few", "nearly", "passed"]
 
 
+def test_of_what_proves_too_little_the_lower_bound_decides():
+    # 92 % of 50 prove more than 100 % of 3.
+    verdicts = {"many": judge(46, 50, **EXACT), "few": judge(3, 3, **EXACT)}
+    assert {verdict.outcome for verdict in verdicts.values()} == {"inconclusive"}
+    assert worst_first(verdicts) == ["few", "many"]
+
+
 def test_by_the_share_where_there_is_no_bound_and_in_order_where_nothing_differs():
     verdicts = {"a": judge(9, 10, mostly=0.9), "b": judge(10, 10, mostly=0.9), "c": judge(9, 10, mostly=0.9)}
     assert worst_first(verdicts) == ["a", "c", "b"]

@@ -72,7 +72,7 @@ def test_the_same_means_have_no_drift():
 
 def test_retrained_channels_are_compared_in_the_order_of_their_means():
     # Baseline in order: 1 (deviation 2), 10 (deviation 5); candidate: 3, 20. So 2/2 and 10/5.
-    assert metrics.drift([20, 3], [1, 10], [2, 5], retrained=True) == pytest.approx(np.sqrt((1 + 4) / 2))
+    assert metrics.drift([3, 20], [10, 1], [5, 2], retrained=True) == pytest.approx(np.sqrt((1 + 4) / 2))
     assert metrics.drift([2, 1], [1, 2], [1, 1], retrained=True) == 0
     assert metrics.drift([2, 1], [1, 2], [1, 1]) == 1
 

@@ -174,6 +174,21 @@ def test_further_views_stand_beside_the_untouched_picture(tmp_path, record, part
     assert re.findall(r'<use href="#(.*?)"', further) == ["picture-1", "picture-2", "picture-2"]
 
 
+def test_tools_for_heatmaps_are_there_where_a_heatmap_is(tmp_path, record, part, finding, case, view, heatmap):
+    grid = heatmap([[0, 255]], [0, 0, 200, 100])
+    for name, shown in (
+        ("none", case(heatmap=None, views=[view()])),
+        ("of the case", case()),
+        ("of a view", case(heatmap=None, views=[view(heatmap=grid)])),
+    ):
+        parts = [part(finding(method=None, evidence=[shown]))]
+        render(record(parts), parts, tmp_path / name)
+        page = next((tmp_path / name / "tests").glob("*.html")).read_text("utf-8")
+        for piece in ('name="opacity"', 'class="ramp"', "<noscript>"):
+            assert (piece in page) == (name != "none"), (name, piece)
+        assert 'name="regions"' in page
+
+
 def test_a_case_without_further_views_has_no_place_for_them(tmp_path, record, part, finding, case):
     parts = [part(finding(evidence=[case(views=[])]))]
     render(record(parts), parts, tmp_path)
@@ -335,3 +350,18 @@ def test_colours_have_enough_contrast(scheme):
     for text, ground in pairs:
         light, dark = sorted((luminance(colour[text]), luminance(colour[ground])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= CONTRAST, (text, ground)
+
+
+def test_what_is_counted_has_its_name_where_it_is_no_pictures(tmp_path, record, part, finding):
+    parts = [part(finding(name="no_duplicate_filters", mostly=None, n=6, evidence=[]))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "<dt>Layers</dt><dd>6</dd>" in page
+    assert "<dt>Pictures</dt>" not in page
+    assert "6 layers" in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_pictures_are_counted_by_their_number_alone(tmp_path, record, part, finding):
+    parts = [part(finding(name="no_dead_filters", mostly=None, n=6, evidence=[]))]
+    render(record(parts), parts, tmp_path)
+    assert ">6</td>" in (tmp_path / "index.html").read_text("utf-8")

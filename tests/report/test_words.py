@@ -124,3 +124,15 @@ def test_verdict_fails_closed(finding, verdict, complete, outcomes, tone, headli
 
 def test_a_record_that_does_not_say_complete_is_incomplete(finding):
     assert not words.verdict({"verdict": "passed"}, [finding(outcome="passed")]).complete
+
+
+def test_a_verdict_in_each_class_names_the_worst(population):
+    parts = [{"name": "cat"}, {"name": "dog"}, {"name": "fox"}]
+    text = words.sentence(population(10, 3) | {"by": "label", "parts": parts, "confidence": None})
+    assert text == "The worst of 3 labels is cat: 3 of 10 pictures pass (30\u00a0%); at least 90\u00a0% must."
+
+
+def test_groups_are_not_called_pictures(population):
+    finding = population(10, 3) | {"unit": "groups", "confidence": None}
+    assert words.sentence(finding) == "3 of 10 groups pass (30\u00a0%); at least 90\u00a0% must."
+    assert words.axis(finding) == "share of groups that pass"
