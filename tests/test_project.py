@@ -96,6 +96,13 @@ def test_the_sweep_over_the_architectures_is_run_on_demand_and_exists():
     assert (ROOT / command[1]).is_file()
 
 
+def test_the_models_of_known_truth_are_judged_on_demand():
+    assert "truth" not in tox()["tox"]["env_list"]
+    command = tox()["testenv:truth"]["commands"].split()
+    assert command[0] == "python"
+    assert (ROOT / command[1]).is_file()
+
+
 def test_readme_names_every_option_and_no_page_names_an_unknown_one():
     named = {path: set(re.findall(r"--cnnaudit(?:-[a-z]+)+", text)) for path, text in PAGES.items()}
     assert named[ROOT / "README.md"] == FLAGS
