@@ -111,7 +111,9 @@ def test_a_frozen_layer_gets_them_too():
 
 
 def test_a_layer_that_only_rescales_has_nothing_before_it_but_all_after_it():
-    model = keras.Sequential([keras.Input((4, 4, 3)), layers.Rescaling(2.0, name="rescaling"), layers.Flatten(), layers.Dense(3)])
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), layers.Rescaling(2.0, name="rescaling"), layers.Flatten(), layers.Dense(3)]
+    )
     assert paths_of(model, "rescaling") == [variable.path for variable in model.layers[-1].variables]
 
 
