@@ -5,6 +5,7 @@
     python docs/pictures.py --where    prints the table of docs/where-it-looks.md instead; seconds
     python docs/pictures.py --filters  prints the table of docs/inside-the-network.md instead; a minute
     python docs/pictures.py --edits    prints the table of docs/what-it-depends-on.md instead; a minute
+    python docs/pictures.py --trust    prints that of docs/trusting-explanations.md; some minutes
 
 Needs pytest-cnnaudit installed with one backend. The methods that draw random numbers draw the same ones each
 time. On another backend or processor the maps differ by rounding, which nobody sees.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import functools
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.audit.localisation import BLOB, OTHERS
 from pytest_cnnaudit.audit.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
+from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.preprocessing import open_picture
@@ -81,6 +83,7 @@ def main() -> None:
         "--where": lambda: where_table(engines, cases),
         "--filters": lambda: filters_table(engines["honest"]),
         "--edits": lambda: table_of_edits(engines, cases[::4]),
+        "--trust": lambda: trust_table(engines["honest"], cases[:MEASURED]),
     }
     for asked in sys.argv[1:]:
         if asked not in tables:
@@ -94,6 +97,7 @@ def main() -> None:
     save(layers(engines["honest"], case), "layers")
     save(activations(engines["honest"], case), "activations")
     save(patterns(engines["honest"]), "patterns")
+    save(trust(engines["honest"], case), "trust")
     save(where(engines, cases, case), "where-it-looks")
     save(sparsity(engines["honest"], cases), "sparsity")
     save(gains(engines["honest"]), "gains")
@@ -142,6 +146,81 @@ def masses(maps: Heatmaps, cases: Sequence[Case]) -> tuple[float, float]:
     pairs = zip(maps.geometries, cases, strict=True)
     stamps = np.stack([geometry.coverage(case.forbidden_regions, grid) for geometry, case in pairs])
     return float(np.mean(maps.mass_inside())), float(np.mean(metrics.mass_inside(maps.maps, stamps)))
+
+
+def trust_table(engine: Engine, cases: Sequence[Case]) -> str:
+    """Mean value and, in brackets, how many of the cases pass each assertion's default, by method, as Markdown."""
+    blob: Callable[..., Any] = centre_blob
+    methods: list[tuple[str | Callable[..., Any], str | None]] = [
+        *((name, None) for name in ("grad-cam", "layer-cam", "grad-cam++", "eigen-cam", "saliency")),
+        (blob, None),
+        (edges, "rescaling"),
+    ]
+    columns = ("class_discriminative", "faithful", "stable", "follows", "responds_to_weights")
+    lines = ["| | " + " | ".join(f"`assert_{name}`" for name in columns) + " |", "|---|" + "---|" * len(columns)]
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), "docs")
+        recorder.start("docs")
+        results = Results(engine)
+        audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
+        for method, layer in methods:
+            found = [judged(audit, name, cases, method, layer) for name in columns]
+            cells = " | ".join(f"{one.mean:.2f} ({one.passed})" for one in found)
+            title = f"`{method}`" if isinstance(method, str) else f"*{method.__name__.replace('_', ' ')}*"
+            lines.append(f"| {title} | {cells} |")
+    return "\n".join(lines)
+
+
+def judged(audit: Audit, name: str, cases: Sequence[Case], method: Any, layer: str | None) -> Finding:
+    """What an assertion finds, passed or not."""
+    arguments = {"other": "second"} if name == "class_discriminative" else {}
+    try:
+        found: Finding = getattr(audit, f"assert_{name}")(cases, method=method, layer=layer, **arguments)
+    except AuditFailure as failure:
+        return failure.finding
+    return found
+
+
+def centre_blob(activations: Any, gradients: Any, scores: Any) -> Any:  # noqa: ARG001 - the interface of methods
+    """A method that is none: the middle of the picture, whatever is there."""
+    return np.broadcast_to(metrics.centre_prior(activations.shape[1:3]), activations.shape[:3])
+
+
+def edges(activations: Any, gradients: Any, scores: Any) -> Any:  # noqa: ARG001
+    """A method that is none: where neighbouring pixels differ, which is much like guided backpropagation's maps."""
+    return np.hypot(*np.gradient(activations.mean(axis=-1), axis=(1, 2)))
+
+
+def trust(engine: Engine, case: Case) -> Image.Image:
+    """What the five assertions compare: Grad-CAM for two classes, mirrored, with random weights; then edges."""
+    second = int(engine.predict([case]).logits[0].argsort()[-2])
+    photo = photograph(case)
+    mirrored = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    maps = engine.heatmaps([case], target="label")
+    fresh = engine.reinitialized(maps.layer, seed=1)
+    curves = Curves(open_picture(case), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
+    order = metrics.relevance_order(maps.maps[0])
+    inserted, deleted = curves.pictures(order, np.array([len(order) // 4]))
+    sharp: dict[str, Any] = {"method": edges, "layer": "rescaling"}
+    grid = (SIDE, SIDE)
+    names = engine.class_names or ()
+    return sheet(
+        [
+            (overlaid(photo, maps.resized(grid)[0]), f"grad-cam, {case.label}"),
+            (overlaid(photo, engine.heatmaps([case], target=second).resized(grid)[0]), f"{names[second]}"),
+            (overlaid(mirrored, engine.heatmaps([mirrored], target=int(maps.targets[0])).resized(grid)[0]), "mirrored"),
+            (overlaid(photo, fresh.heatmaps([case], target="label").resized(grid)[0]), "random weights"),
+            (inserted.resize(grid), "a quarter inserted"),
+            (
+                overlaid(photo, engine.heatmaps([case], target="label", **sharp).resized(grid)[0]),
+                f"edges, {case.label}",
+            ),
+            (overlaid(photo, engine.heatmaps([case], target=second, **sharp).resized(grid)[0]), f"{names[second]}"),
+            (overlaid(mirrored, engine.heatmaps([mirrored], target=0, **sharp).resized(grid)[0]), "mirrored"),
+            (overlaid(photo, fresh.heatmaps([case], target="label", **sharp).resized(grid)[0]), "random weights"),
+            (deleted.resize(grid), "a quarter deleted"),
+        ]
+    )
 
 
 def where_table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import lru_cache
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -437,7 +438,7 @@ def _from_16_bit(picture: Image.Image, where: str) -> Image.Image:
 
 def _overlaps(edges: Float64, length: int, cells: int) -> Float64:
     """(cells, n): how much of each of n intervals between edges lies in each cell of [0, length]."""
-    borders = np.linspace(0.0, length, cells + 1)
+    borders = _borders(length, cells)
     ends = np.minimum(edges[None, 1:], borders[1:, None])
     starts = np.maximum(edges[None, :-1], borders[:-1, None])
     overlaps: Float64 = np.maximum(ends - starts, 0.0)
@@ -447,6 +448,14 @@ def _overlaps(edges: Float64, length: int, cells: int) -> Float64:
 def _gaps(points: Float64, edges: Float64) -> Float64:
     """(points, n): how far each point is from each of n intervals between edges."""
     return np.maximum(np.maximum(edges[None, :-1] - points[:, None], points[:, None] - edges[None, 1:]), 0.0)
+
+
+@lru_cache
+def _borders(length: int, cells: int) -> Float64:
+    """Where the cells of [0, length] begin and end: the same for all pictures of a model."""
+    borders: Float64 = np.linspace(0.0, length, cells + 1)
+    borders.flags.writeable = False
+    return borders
 
 
 def _pixel_edges(inside: npt.NDArray[np.bool_]) -> Float64:

@@ -75,7 +75,9 @@ def picture_key(case: Case) -> Hashable:
     """What tells one picture from another: a file by path, time and size, a picture in memory by content."""
     image = case.image
     if isinstance(image, (str, os.PathLike)):
-        path = os.path.join(os.getcwd(), image)  # noqa: PTH118, PTH109 - asked for every case of every assertion
+        # Asked for every case of every assertion, so without pathlib.
+        path = os.fspath(image)
+        path = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH117, PTH118, PTH109
         try:
             status = os.stat(path)  # noqa: PTH116
         except OSError:

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -121,13 +121,19 @@ class AuditFailure(AssertionError):  # noqa: N818 - a failed assertion, not an e
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON values: NumPy numbers and arrays converted, NaN and infinity as null, never invalid JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
+    """Plain JSON values: NumPy numbers and arrays converted, NaN and infinity as null, never invalid JSON.
+
+    A dataclass is the mapping of its fields.
+    """
+    # What there is most of comes first: a finding has a result of each of its cases.
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return value
+    if is_dataclass(value):
+        return {one.name: to_json(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
     if hasattr(value, "tolist"):
         return to_json(value.tolist())
     if isinstance(value, float):
@@ -212,7 +218,7 @@ class Recorder:
         """Keeps a finding of a running test: a line more in its journal, should the test never end."""
         self._parts[finding.test]["findings"].append(finding)
         with self._journal(finding.test).open("a", encoding="utf-8", errors="backslashreplace") as journal:
-            journal.write(json.dumps(to_json(asdict(finding)), allow_nan=False) + "\n")
+            journal.write(json.dumps(to_json(finding), allow_nan=False) + "\n")
 
     def finish(self, test: str, course: Course) -> None:
         """A test ends; a failure of its own becomes a finding too."""

@@ -6,22 +6,33 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, check_regions
-from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, LayerStats, Predictions
-from pytest_cnnaudit.engine.methods import MethodFunction, find_method
+from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
+from pytest_cnnaudit.engine.images import ReadPicture
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.preprocessing import Geometry
 from pytest_cnnaudit.provenance import picture_key
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 BUDGET = 256 * 2**20
+ASKED_BY = {
+    "maps": {
+        *("predict", "assert_predicts", "assert_mass_inside", "assert_avoids", "assert_points_at", "assert_iou"),
+        *("assert_object_matters", "assert_object_suffices", "assert_ignores_patch", "assert_ignores_background"),
+    },
+    "stats": {"assert_sparsity_rises", "assert_no_dead_filters"},
+    "finite": {"assert_finite"},
+}
+"""Which assertions need what."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +49,49 @@ class _Map:
         return self.signed.nbytes + 200
 
 
-class Results:
-    """An engine that computes the same thing once: same picture, layer, target, method and score."""
+@dataclass(frozen=True)
+class _Question:
+    """What heatmaps are asked for; `seed` is None where no random numbers are drawn: maps are the same for all."""
 
-    def __init__(self, engine: Engine, budget: int = BUDGET) -> None:
+    method: Method
+    layer: str | None
+    path: str
+    score: str
+    seed: int | None
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        return (self.path, self.method.function, self.score, self.seed)
+
+
+class Results:
+    """An engine that computes the same thing once: same picture, layer, target, method and score.
+
+    Assertions over the same cases share passes over the model: one gives predictions and Grad-CAM, one activation
+    statistics and whether activations are finite. Where both are to come (`foreseen` names what will be asked for),
+    one pass gives all. What the model takes is kept as well, as long as there is room: a picture is read once.
+    """
+
+    def __init__(self, engine: Engine, budget: int = BUDGET, foreseen: Collection[str] = ()) -> None:
         self.engine = engine
         self.budget = budget
+        self._foreseen = {what: not names.isdisjoint(foreseen) for what, names in ASKED_BY.items()}
+        self._passed: set[Hashable] = set()
         self.warned_of_chance = False
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._inputs: dict[Hashable, ReadPicture] = {}
         self._bytes = 0
 
     def predictions(self, cases: Sequence[Case]) -> Predictions:
         """Predictions of every case, in their order."""
-        keys = [("logits", self._case_key(case)) for case in cases]
-        rows = [self._get(key) for key in keys]
+        pictures = [self._case_key(case) for case in cases]
+        self._look_ahead(cases, pictures)
+        rows = [self._get(("logits", picture)) for picture in pictures]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
-            computed = self.engine.predict([cases[index] for index in missing]).logits
+            computed = self._logits([cases[index] for index in missing], [pictures[index] for index in missing])
             for index, logits in zip(missing, computed, strict=True):
                 rows[index] = logits
-                self._keep(keys[index], logits)
         return self.engine.predictions(np.stack([row for row in rows if row is not None]))
 
     def heatmaps(
@@ -71,35 +105,18 @@ class Results:
         seed: int | None = None,
     ) -> Heatmaps:
         """Heatmaps of every case; a target of None is the predicted class."""
-        path = self.engine.explained_layer(method, layer)
-        found_method = find_method(method)
-        # Where no random numbers are drawn, maps are the same for all seeds.
-        seed = (self.engine.seed if seed is None else seed) if found_method.is_random else None
-        explained = (path, found_method.function, score, seed)
+        question = self._question(method, layer, score, seed)
         pictures = [self._case_key(case) for case in cases]
+        self._look_ahead(cases, pictures)
         rows: list[_Map | None] = [
-            self._map((picture, *explained), target) for picture, target in zip(pictures, targets, strict=True)
+            self._map((picture, *question.key), target) for picture, target in zip(pictures, targets, strict=True)
         ]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
-            computed = self.engine.heatmaps(
-                [cases[index] for index in missing],
-                target=["predicted" if targets[index] is None else int(targets[index] or 0) for index in missing],
-                method=method,
-                layer=layer,
-                score=score,
-                seed=seed,
-            )
-            for row, index in enumerate(missing):
-                one = _Map(
-                    computed.signed[row],
-                    float(computed.scores[row]),
-                    int(computed.targets[row]),
-                    computed.geometries[row],
-                )
+            asked = [cases[index] for index in missing], [pictures[index] for index in missing]
+            maps, _ = self._explained(question, *asked, [targets[index] for index in missing])
+            for index, one in zip(missing, maps, strict=True):
                 rows[index] = one
-                self._keep(("map", pictures[index], *explained, one.target), one)
-                self._keep(("logits", pictures[index]), computed.logits[row])
         found = [row for row in rows if row is not None]
         for case, one in zip(cases, found, strict=True):
             check_regions(case, one.geometry.source_width, one.geometry.source_height)
@@ -107,8 +124,8 @@ class Results:
             signed=np.stack([one.signed for one in found]),
             targets=np.array([one.target for one in found], np.intp),
             scores=np.array([one.score for one in found], np.float32),
-            layer=path,
-            method=found_method.name,
+            layer=question.path,
+            method=question.method.name,
             logits=self.predictions(cases).logits,
             geometries=tuple(one.geometry for one in found),
             regions=tuple(case.regions for case in cases),
@@ -116,14 +133,17 @@ class Results:
 
     def stats(self, images: Any, layers: Sequence[str]) -> Mapping[str, LayerStats]:
         """Activation statistics; those of a sequence of cases are kept."""
-        if not (isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)):
+        if not _are_cases(images):
             return self.engine.activation_stats(images, layers)
-        key = ("stats", tuple(self._case_key(case) for case in images), tuple(layers))
-        kept: Mapping[str, LayerStats] | None = self._get(key)
-        if kept is None:
-            kept = self.engine.activation_stats(images, layers)
-            self._keep(key, kept)
-        return kept
+        found: Mapping[str, LayerStats] = self._inside("stats", images, layers)
+        return found
+
+    def finite(self, images: Any, layers: Sequence[str] | None) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """See `Engine.finite`; that of a sequence of cases is kept."""
+        if not _are_cases(images):
+            return self.engine.finite(images, layers)
+        found: Mapping[str, npt.NDArray[np.bool_]] = self._inside("finite", images, layers)
+        return found if layers is None else {path: found[path] for path in layers}
 
     def patterns(self, layer: str, filters: Any, *, init: Floats, **options: Any) -> FilterPatterns:
         """Filter patterns that start from `init`."""
@@ -136,9 +156,123 @@ class Results:
             self._keep(key, kept)
         return kept
 
-    def finite(self, images: Any, layers: Sequence[str]) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Which pictures' activations are finite, layer by layer."""
-        return self.engine.finite(images, layers)
+    # Passes over the model
+
+    def _look_ahead(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> None:
+        """All that is foreseen of cases that were never asked for, from one pass, if it is more than one would give."""
+        inside = [what for what in ("stats", "finite") if self._foreseen[what]]
+        population = hash(tuple(pictures))
+        if not (self._foreseen["maps"] and inside) or len(cases) < 2 or population in self._passed:
+            return
+        self._passed.add(population)
+        if any(("logits", picture) in self._kept for picture in pictures):
+            return
+        layers = {what: self._usual_layers()[what] for what in inside}
+        # What is wrong is for the one to say who asks for it, and gets it by a pass of its own.
+        with suppress(ValueError):
+            maps, *looked = self.engine.examine(
+                self._read(cases, pictures),
+                target=["predicted" if target is None else target for target in self._usual_targets(cases)],
+                **layers,
+            )
+            self._keep_maps(maps, pictures, self._question("grad-cam", None, "logit", None))
+            for what, found in zip(("stats", "finite"), looked, strict=True):
+                if what in layers:
+                    self._keep((what, tuple(pictures), _paths(layers[what])), found)
+
+    def _usual_targets(self, cases: Sequence[Case]) -> list[int | None]:
+        """The label, which is what assertions explain unless they are told otherwise; None is the predicted class."""
+        return [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
+
+    def _usual_layers(self) -> dict[str, tuple[Layer, ...]]:
+        every = self.engine.layers
+        return {"stats": tuple(layer for layer in every if layer.is_relu_like), "finite": every}
+
+    def _logits(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Floats:
+        """Logits of cases of which nothing is kept.
+
+        Cases with a region are there to be asked where the model looks: their Grad-CAM costs little beside the
+        pass, and another pass if it is asked for later.
+        """
+        if all(case.regions or case.forbidden_regions for case in cases):
+            # A model that predicts may have nothing to explain; what else is wrong comes up again below.
+            with suppress(ValueError):
+                question = self._question("grad-cam", None, "logit", None)
+                return self._explained(question, cases, pictures, self._usual_targets(cases))[1]
+        logits = self.engine.predict(self._read(cases, pictures)).logits
+        for picture, row in zip(pictures, logits, strict=True):
+            self._keep(("logits", picture), row)
+        return logits
+
+    def _explained(
+        self,
+        question: _Question,
+        cases: Sequence[Case],
+        pictures: Sequence[Hashable],
+        targets: Sequence[int | None],
+    ) -> tuple[list[_Map], Floats]:
+        """Maps and logits of cases, computed and kept."""
+        computed = self.engine.heatmaps(
+            self._read(cases, pictures),
+            target=["predicted" if target is None else int(target) for target in targets],
+            method=question.method.function,
+            layer=question.layer,
+            score=question.score,
+            seed=question.seed,
+        )
+        return self._keep_maps(computed, pictures, question), computed.logits
+
+    def _keep_maps(self, computed: Heatmaps, pictures: Sequence[Hashable], question: _Question) -> list[_Map]:
+        maps = []
+        for row, picture in enumerate(pictures):
+            one = _Map(
+                computed.signed[row], float(computed.scores[row]), int(computed.targets[row]), computed.geometries[row]
+            )
+            maps.append(one)
+            self._keep(("map", picture, *question.key, one.target), one)
+            self._keep(("logits", picture), computed.logits[row])
+        return maps
+
+    def _inside(self, what: str, cases: Sequence[Case], names: Sequence[str] | None) -> Any:
+        """Statistics or finiteness of some layers; where it is that of the usual layers, both from one pass."""
+        pictures = tuple(self._case_key(case) for case in cases)
+        self._look_ahead(cases, pictures)
+        every = self.engine.layers
+        asked = every if names is None else tuple(self.engine.layer(name) for name in names)
+        kept = self._get((what, pictures, _paths(asked)))
+        if kept is not None:
+            return kept
+        usual = self._usual_layers()
+        if _paths(asked) == _paths(usual[what]):
+            # There may be layers of which there is the one but not the other; then only what was asked for.
+            with suppress(ValueError):
+                return self._look_inside(cases, pictures, usual)[what]
+        return self._look_inside(cases, pictures, {what: asked})[what]
+
+    def _look_inside(
+        self, cases: Sequence[Case], pictures: tuple[Hashable, ...], layers: Mapping[str, Sequence[Layer]]
+    ) -> dict[str, Any]:
+        stats, finite = self.engine.look_inside(self._read(cases, pictures), **layers)
+        found = {"stats": stats, "finite": finite}
+        for what, chosen in layers.items():
+            self._keep((what, pictures, _paths(chosen)), found[what])
+        return found
+
+    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[ReadPicture]:
+        """The cases with their model input, each read when its turn comes unless it is kept."""
+        for case, key in zip(cases, pictures, strict=True):
+            kept = self._inputs.get(key)
+            one = self.engine.read(case) if kept is None else replace(kept, case=case)
+            # It takes the room of nothing else: it is what costs least to have again.
+            if kept is None and self._bytes + one.inputs.nbytes <= self.budget:
+                self._inputs[key] = one
+                self._bytes += one.inputs.nbytes
+            yield one
+
+    def _question(self, method: str | MethodFunction, layer: str | None, score: str, seed: int | None) -> _Question:
+        path, found = self.engine.explained_layer(method, layer), find_method(method)
+        drawn = (self.engine.seed if seed is None else seed) if found.is_random else None
+        return _Question(found, layer, path, score, drawn)
 
     def _case_key(self, case: Case) -> Hashable:
         """What tells one case's model input from another's."""
@@ -162,13 +296,23 @@ class Results:
         self._bytes += _size(value) - (_size(self._kept[key]) if key in self._kept else 0)
         self._kept[key] = value
         self._kept.move_to_end(key)
+        while self._bytes > self.budget and self._inputs:
+            self._bytes -= self._inputs.popitem()[1].inputs.nbytes
         while self._bytes > self.budget and len(self._kept) > 1:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
 
 
+def _are_cases(images: Any) -> bool:
+    return isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)
+
+
+def _paths(layers: Sequence[Layer]) -> tuple[str, ...]:
+    return tuple(layer.path for layer in layers)
+
+
 def _size(value: Any) -> int:
     if isinstance(value, Mapping):
-        return sum(
-            sum(array.nbytes for array in vars(stats).values() if hasattr(array, "nbytes")) for stats in value.values()
-        )
+        return sum(map(_size, value.values()))
+    if isinstance(value, LayerStats):
+        return sum(array.nbytes for array in vars(value).values() if hasattr(array, "nbytes"))
     return int(value.nbytes)

@@ -216,32 +216,34 @@ class Inside(Base):
             as_population(images)
         limit = Threshold("pictures with NaN or infinity", 0.0, "at_most")
         try:
-            chosen = self._named(layers) or list(self.engine.layers)
+            _ = self.engine
         except NonFiniteError as error:  # found in the model's weights when the engine was made
             message = self._message("finite", False, [str(error)])
             return Finding(
                 self._test, "finite", "failed", threshold=0.0, direction="at_most", thresholds=(limit,), message=message
             )
-        found = self._results.finite(cases if images is None else images, [layer.path for layer in chosen])
+        chosen = self._named(layers)
+        paths = None if chosen is None else [layer.path for layer in chosen]
+        found = self._results.finite(cases if images is None else images, paths)
         self._recorder.saw(images or (), case_digest)
         wrong = ~np.stack(list(found.values()))
         n, bad = wrong.shape[1], np.flatnonzero(wrong.any(axis=0))
         names = [f"picture {index}" if images is None else case_id(images[index], index) for index in range(n)]
-        paths = np.array(list(found), object)
+        every = np.array(list(found), object)
         share, passed = len(bad) / n, not len(bad)
         lines = [f"{len(bad)} of {n} pictures with NaN or infinity in an activation: {compared(share, limit)}"]
         if not passed:
             first = int(np.argmax(wrong.any(axis=1)))
             there = np.flatnonzero(wrong[first])
             lines += [
-                f"first layer: {paths[first]!r}, {len(there)} of {n} pictures: {listed(names[one] for one in there)}",
-                f"layers with NaN or infinity: {listed(paths[wrong.any(axis=1)])}",
+                f"first layer: {every[first]!r}, {len(there)} of {n} pictures: {listed(names[one] for one in there)}",
+                f"layers with NaN or infinity: {listed(every[wrong.any(axis=1)])}",
                 "" if len(there) == len(bad) else f"all such pictures: {listed(names[index] for index in bad)}",
             ]
-        lines.append(f"over {n} pictures and {len(paths)} layers")
+        lines.append(f"over {n} pictures and {len(every)} layers")
         rows = [
             {"layer": path, "value": float(flags.mean()), "note": f"{flags.sum()} of {n} pictures"}
-            for path, flags in zip(paths, wrong, strict=True)
+            for path, flags in zip(every, wrong, strict=True)
         ]
         chart = {"kind": "layers", "title": "NaN or infinity by layer", "unit": "share of pictures", "rows": rows}
         return Finding(
@@ -253,11 +255,11 @@ class Inside(Base):
             direction="at_most",
             n=n,
             passed=n - len(bad),
-            layer=None if passed else paths[first],
+            layer=None if passed else every[first],
             thresholds=(limit,),
             message=self._message("finite", passed, lines),
             cases=tuple(
-                CaseResult(name, float(flags.any()), "failed" if flags.any() else "passed", _first_layer(paths, flags))
+                CaseResult(name, float(flags.any()), "failed" if flags.any() else "passed", _first_layer(every, flags))
                 for name, flags in zip(names, wrong.T, strict=True)
             ),
             evidence=(chart,),

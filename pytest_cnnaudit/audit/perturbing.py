@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
 
+from pytest_cnnaudit import edits
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.metrics import moved
 from pytest_cnnaudit.metrics.quality import MOVES
@@ -22,8 +23,6 @@ Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 PictureMove: TypeAlias = Callable[[Image.Image], Image.Image]
 MapMove: TypeAlias = Callable[[Floats], Floats]
 
-BLUR = 0.05
-"""Standard deviation of the blur, as a share of the picture's shorter side."""
 _PICTURES: dict[str, PictureMove] = {
     "mirror": ImageOps.mirror,
     "flip": ImageOps.flip,
@@ -33,7 +32,7 @@ _PICTURES: dict[str, PictureMove] = {
 
 def with_picture(case: Case, picture: Image.Image) -> Case:
     """The case with another picture, to which its regions don't belong; label, id and group are as they were."""
-    return replace(case, image=picture, region=None, forbidden=None, annotated_size=None, source=case.where)
+    return replace(case, image=picture, region=None, forbidden=None, annotated_size=None, edited_from=case)
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,12 @@ class Curves:
     cells, so that on a grid of fewer cells there are fewer steps.
     """
 
-    def __init__(self, case: Case, geometry: Geometry, grid: tuple[int, int]) -> None:
-        self.picture = open_picture(case)
-        side = min(self.picture.size)
-        self.blurred = self.picture.filter(ImageFilter.GaussianBlur(BLUR * side))
-        mean = np.rint(np.asarray(self.picture).reshape(-1, len(self.picture.getbands())).mean(axis=0))
-        self.filled = Image.new(self.picture.mode, self.picture.size, tuple(int(value) for value in mean))
+    def __init__(self, picture: Image.Image, geometry: Geometry, grid: tuple[int, int]) -> None:
+        pixels, unused = edits.as_pixels(picture), np.random.default_rng()
+        everywhere = np.ones(pixels.shape[:2], np.float32)
+        self.picture = picture
+        self.blurred = edits.as_picture(edits.filling(pixels, "blur", unused)(everywhere))
+        self.filled = edits.as_picture(edits.filling(pixels, "mean", unused)(everywhere))
         self._cells = _cell_of_pixels(geometry, grid)
         self._pixels = np.bincount(self._cells[self._cells >= 0], minlength=grid[0] * grid[1])
 

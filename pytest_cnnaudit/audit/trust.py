@@ -18,6 +18,7 @@ from pytest_cnnaudit.audit.base import Base, Target, audited
 from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, Rule, Score, as_population, holds, number, where
 from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
 from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.preprocessing import on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Trust(Base):
         of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
         The value is the area under P(target) of insertion minus that of deletion, minus the same for a seeded
         random order of the same cells, which is the chance level. A case whose heatmap is empty, or the same in
-        all cells, is unscorable and counts as not passed.
+        all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable and counts as not passed.
         """
         population = as_population(cases)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
@@ -110,6 +111,7 @@ class Trust(Base):
         problems = [_unranked(maps, index) for index in range(len(population))]
         usable = [index for index, problem in enumerate(problems) if not problem]
         found = dict(zip(usable, self._curves(population, maps, usable, steps), strict=True))
+        problems = [problem or found[index].flat for index, problem in enumerate(problems)]
         single = isinstance(cases, Case)
         scores = [
             Score(None, None, problem) if problem else _noted(found[index].gain, found[index].text, limit, single)
@@ -341,7 +343,10 @@ class Trust(Base):
         order = metrics.relevance_order(maps.maps[index])
         # From the beginning for each case: its value is the same whatever the population.
         random = np.random.default_rng(self._settings.seed).permutation(len(order))
-        return Curves(case, maps.geometries[index], grid), order, random
+        picture = open_picture(case)
+        if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
+            picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
+        return Curves(picture, maps.geometries[index], grid), order, random
 
     def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
         """The pictures half-way of both curves, with the curves as numbers."""
@@ -357,9 +362,7 @@ class Trust(Base):
             views.append(
                 {
                     "title": f"the most relevant {shares[half]:.0%} {name}",
-                    "picture": exhibits.case_picture(
-                        with_picture(case, picture), embed=self._settings.pictures == "embed"
-                    ),
+                    "picture": exhibits.further_picture(picture, embed=self._settings.pictures == "embed"),
                     "note": f"P(target) with so much {name}: {numbers}",
                 }
             )
@@ -407,12 +410,14 @@ class Trust(Base):
         value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
         return {
             "title": title,
-            "picture": exhibits.case_picture(case, embed=self._settings.pictures == "embed"),
+            "picture": exhibits.further_picture(open_picture(case), embed=self._settings.pictures == "embed"),
             "heatmap": exhibits.heatmap(maps, index),
             "note": "no positive evidence" if maps.empty[index] else value,
         }
 
 
+# Less than this is rounding, which no order deserves credit for.
+_MOVES = 0.01
 _SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -439,6 +444,13 @@ class _Areas:
     def gain(self) -> float:
         """How much more the heatmap's order moves the prediction."""
         return self.own - self.random
+
+    @property
+    def flat(self) -> str:
+        """Why no order can be better than another; empty where one can."""
+        every = np.concatenate([self.probabilities, self.random_probabilities])
+        low, high = every.min(), every.max()
+        return "" if high - low > _MOVES else f"P(target) stays between {low:.3f} and {high:.3f} whatever is covered"
 
     @property
     def text(self) -> str:
@@ -522,10 +534,10 @@ def _width_of_chance(maps: Heatmaps) -> str:
 
 
 def _with_line(finding: Finding, line: str) -> Finding:
-    """A further line of the message, after the values."""
-    head, *rest = finding.message.split("\n  ")
-    lines = [head, *rest[:1], line, *rest[1:]]
-    return replace(finding, message="\n  ".join([one for one in lines if one][:MOST_LINES]))
+    """A further line of the message, before that of the page."""
+    lines = finding.message.split("\n  ")
+    page = [lines.pop()] if lines[-1].startswith("page: ") else []
+    return replace(finding, message="\n  ".join([one for one in [*lines, line, *page] if one][:MOST_LINES]))
 
 
 def _whole(value: Any, name: str, least: int) -> int:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pytest_cnnaudit.cases import Case, CaseError
 from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.loading import ModelError, check_model, load_model, read_class_names
@@ -214,18 +214,22 @@ class Engine:
 
         What a subclassed model computes outside of its layers shows in its output only, which is looked at as well.
         """
-        collected = [statistics.Collected(is_relu_like=layer.is_relu_like) for layer in stats]
-        flags: list[npt.NDArray[np.bool_]] = []
+        looked = _Looked(stats, finite)
         for batch in self._batches(images):
-            reductions, are_finite = self._network.inside(batch.arrays, stats, finite)
-            for one, (reduced, positions) in zip(collected, reductions, strict=True):
-                one.add(reduced[:, : batch.count], positions)
-            flags.append(are_finite[:, : batch.count])
-        paths = [*(layer.path for layer in finite), self.model.name]
-        found = dict(zip(paths, np.concatenate(flags, axis=1), strict=True))
-        if not finite or isinstance(self.model, (keras.Sequential, keras.Function)):
-            del found[self.model.name]
-        return {layer.path: one.stats() for layer, one in zip(stats, collected, strict=True)}, found
+            looked.add(self._network.inside(batch.arrays, stats, finite), batch)
+        return looked.stats(), looked.finite(self.model)
+
+    def examine(
+        self, images: Any, *, target: Target, stats: Sequence[Layer] = (), finite: Sequence[Layer] = ()
+    ) -> tuple[Heatmaps, dict[str, LayerStats], dict[str, npt.NDArray[np.bool_]]]:
+        """Grad-CAM at the default layer, logits in it, and what `look_inside` gives, from one pass of each batch."""
+        target, method = _as_targets(target), find_method("grad-cam")
+        path, looked = self.explained_layer("grad-cam"), _Looked(stats, finite)
+        maps = _Collected(path, method)
+        for probe, batch in self._probes(images, target, [(path, method)], "logit", self.seed, (stats, finite)):
+            maps.add(probe, batch)
+            looked.add(probe.inside, batch)
+        return maps.heatmaps(), looked.stats(), looked.finite(self.model)
 
     def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
         """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
@@ -328,7 +332,13 @@ class Engine:
         return next(iter(maps.values()))
 
     def _probes(
-        self, images: Any, target: Target, wanted: Sequence[tuple[str, Method]], score: str, seed: int
+        self,
+        images: Any,
+        target: Target,
+        wanted: Sequence[tuple[str, Method]],
+        score: str,
+        seed: int,
+        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
     ) -> Iterator[tuple[Probe, Batch]]:
         paths = dict.fromkeys(path for path, method in wanted if method.kind != "picture")
         layers = tuple(self.layer(path) for path in paths)
@@ -348,6 +358,7 @@ class Engine:
                     seed=seed,
                     chunk=self.batch_size,
                     show_progress=is_watched() if self._show_progress is None else self._show_progress,
+                    inside=inside,
                 ),
                 batch,
             )
@@ -408,6 +419,10 @@ class Engine:
             l2=l2,
             parametrization=parametrization,
         )
+
+    def read(self, case: Case) -> ReadPicture:
+        """The case with its model input, which all methods take as well: what is read once need not be again."""
+        return ReadPicture(case, *self.preprocessing.bound(self.input_shape)(case))
 
     def pattern_start(
         self, size: tuple[int, int], *, input_range: tuple[float, float] | None = None, seed: int | None = None
@@ -556,6 +571,34 @@ class Engine:
 
 def _is_convolution_or_pooling(layer: Layer) -> bool:
     return any(word in layer.type for word in _CONVOLUTION_OR_POOLING)
+
+
+class _Looked:
+    """Statistics of some layers and finiteness of some, batch by batch."""
+
+    def __init__(self, stats: Sequence[Layer], finite: Sequence[Layer]) -> None:
+        self._stats = {layer.path: statistics.Collected(is_relu_like=layer.is_relu_like) for layer in stats}
+        self._paths = [layer.path for layer in finite]
+        self._flags: list[npt.NDArray[np.bool_]] = []
+
+    def add(self, inside: tuple[list[tuple[npt.NDArray[Any], int]], npt.NDArray[np.bool_]], batch: Batch) -> None:
+        """Adds what `Network.inside` gives of a batch."""
+        reductions, are_finite = inside
+        for one, (reduced, positions) in zip(self._stats.values(), reductions, strict=True):
+            one.add(reduced[:, : batch.count], positions)
+        self._flags.append(are_finite[:, : batch.count])
+
+    def stats(self) -> dict[str, LayerStats]:
+        """By path."""
+        return {path: one.stats() for path, one in self._stats.items()}
+
+    def finite(self, model: keras.Model) -> dict[str, npt.NDArray[np.bool_]]:
+        """By path, and of the output by the name of a model whose output is not that of a layer."""
+        names = [*self._paths, model.name]
+        found = dict(zip(names, np.concatenate(self._flags, axis=1), strict=True))
+        if not self._paths or isinstance(model, (keras.Sequential, keras.Function)):
+            del found[model.name]
+        return found
 
 
 class _Collected:

@@ -57,6 +57,15 @@ class Batch:
         return f"image {self.start + row}" if case is None or case.where == "case" else case.where
 
 
+@dataclass(frozen=True)
+class ReadPicture:
+    """A case whose picture went through the preprocessing already: `inputs` `(H, W, C)`, not to be changed."""
+
+    case: Case
+    inputs: npt.NDArray[np.float32]
+    geometry: Geometry
+
+
 class ModelInputs(dict[str, npt.NDArray[Any]]):
     """What pictures became, the explained one first: arrays `(N, …)` by the names of the model's inputs.
 
@@ -140,6 +149,9 @@ def _items(
             yield row.astype(np.float32, copy=False), geometry, None
         return
     for picture in _pictures(images):
+        if isinstance(picture, ReadPicture):
+            yield picture.inputs, picture.geometry, picture.case
+            continue
         inputs, geometry = bound(picture)
         # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
         yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeAlias
@@ -142,18 +143,33 @@ class Network:
         _check_rows(layers, [len(array) for array in found], len(arrays[0]))
         return found
 
-    def explained(self, arrays: Arrays, layers: Sequence[Layer], *, gradients: Array | None, score: str) -> Explained:
+    def explained(
+        self,
+        arrays: Arrays,
+        layers: Sequence[Layer],
+        *,
+        gradients: Array | None,
+        score: str,
+        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
+    ) -> Explained:
         """Logits and activations, and the gradients of a class' score where `gradients` names the classes.
 
         `gradients` `(N,)` int32 has the class whose score is differentiated with respect to each layer, −1 for
-        the predicted one; None for no gradients at all.
+        the predicted one; None for no gradients at all. With gradients, what `Network.inside` gives of the layers
+        in `inside` comes from the same pass.
         """
         if gradients is None:
             plain = self._function("plain", partial(self._plain_program, layers), arrays, layers)
             logits, activations = plain(*arrays)
             return Explained(logits, activations, [])
-        program = partial(self._gradients_program, layers, score)
-        return Explained(*self._function("gradients", program, arrays, layers, score)(gradients, *arrays))
+        if inside is None:
+            program = partial(self._gradients_program, layers, score)
+            return Explained(*self._function("gradients", program, arrays, layers, score)(gradients, *arrays))
+        every = partial(self._gradients_and_inside_program, layers, score, *inside)
+        named = (*layers, *inside[0], *inside[1])
+        function = self._function("all", every, arrays, named, f"{score} {len(layers)} {len(inside[0])}")
+        logits, activations, found, looked = function(gradients, *arrays)
+        return Explained(logits, activations, found, _looked(looked, inside[0], len(arrays[0])))
 
     def check_dependence(self, layer: Layer) -> None:
         """`ValueError` where no class' score depends on the layer; looked at once, without computing anything."""
@@ -200,9 +216,7 @@ class Network:
         """
         program = partial(self._inside_program, reduced, finite)
         function = self._function("inside", program, arrays, (*reduced, *finite), str(len(reduced)))
-        reductions, positions, are_finite = function(*arrays)
-        _check_rows(reduced, [one.shape[1] for one in reductions], len(arrays[0]))
-        return list(zip(reductions, positions.tolist(), strict=True)), are_finite
+        return _looked(function(*arrays), reduced, len(arrays[0]))
 
     def checked(self, logits: Array, arrays: Arrays, names: Callable[[int], str], count: int) -> Array:
         """The logits, unless they are not finite, or are probabilities: in 0 to 1 whatever the input."""
@@ -345,11 +359,19 @@ class Network:
     def _inside_program(
         self, reduced: Sequence[Layer], finite: Sequence[Layer], *tensors: Tensor
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions.
+        with self._looking_inside(reduced, finite, tensors[0].shape[0]) as looked:
+            output, _ = self.call(tensors)
+        return looked(output)
 
-        And whether each picture's values are finite in each layer and in the output, `(layers + 1, N)`.
+    @contextmanager
+    def _looking_inside(
+        self, reduced: Sequence[Layer], finite: Sequence[Layer], rows: int
+    ) -> Iterator[Callable[[Tensor], tuple[list[Tensor], Tensor, Tensor]]]:
+        """While the model is called, the layers are looked at; what it gives, called with the output, is what was seen.
+
+        The reductions `(6, N, K)` of each layer, in one tensor since each costs its way to NumPy; the positions; and
+        whether each picture's values are finite in each layer and in the output, `(layers + 1, N)`.
         """
-        rows = tensors[0].shape[0]
         reductions: dict[str, Tensor] = {}
         positions: dict[str, int] = {}
         are_finite: dict[str, Tensor] = {}
@@ -362,15 +384,17 @@ class Network:
             found, path = self._are_finite(values, rows), layer.path
             are_finite[path] = keras.ops.logical_and(are_finite[path], found) if path in are_finite else found
 
+        def looked(output: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+            # Where nobody asked, what comes after the layers need not be computed.
+            flags = [*(are_finite[layer.path] for layer in finite), self._are_finite(output, rows)] if finite else []
+            return (
+                [reductions[layer.path] for layer in reduced],
+                keras.ops.convert_to_tensor(np.asarray([positions[layer.path] for layer in reduced], np.int32)),
+                keras.ops.stack(flags) if finite else keras.ops.zeros((1, rows), "bool"),
+            )
+
         with tracing.observed(reduced, reduce), tracing.observed_with_inputs_of_activations(finite, look):
-            output, _ = self.call(tensors)
-        flags = [*(are_finite[layer.path] for layer in finite), self._are_finite(output, rows)]
-        return (
-            [reductions[layer.path] for layer in reduced],
-            keras.ops.convert_to_tensor(np.asarray([positions[layer.path] for layer in reduced], np.int32)),
-            # Nobody asked: then what comes after the layers need not be computed.
-            keras.ops.stack(flags) if finite else keras.ops.zeros((1, rows), "bool"),
-        )
+            yield looked
 
     def _reductions(self, output: Tensor) -> tuple[Tensor, int]:
         """`(6, N, K)`, and the number of positions."""
@@ -392,9 +416,20 @@ class Network:
         self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """(logits, activations, gradients) of the layers; what comes before the first of them is inference."""
+        return self._gradients_and_inside_program(layers, score, (), (), targets, *tensors)[:3]
+
+    def _gradients_and_inside_program(
+        self,
+        layers: Sequence[Layer],
+        score: str,
+        reduced: Sequence[Layer],
+        finite: Sequence[Layer],
+        targets: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, list[Tensor], list[Tensor], Any]:
         scale, order = 1.0, []
 
-        def run(watch: backends.Watch) -> tuple[Tensor, Tensor]:
+        def run(watch: backends.Watch) -> tuple[Tensor, Any]:
             def observe(layer: Layer, output: Tensor) -> Tensor:
                 nonlocal scale
                 scale = max(scale, _loss_scale(output))
@@ -402,11 +437,12 @@ class Network:
                 return watch(output)
 
             order.clear()
-            with tracing.observed(layers, observe):
+            inside = self._looking_inside(reduced, finite, tensors[0].shape[0])
+            with inside as looked, tracing.observed(layers, observe):
                 logits, scores = self._scores(tensors, score)
-            return _sum_of_chosen(logits, scores, targets) * scale, logits
+            return _sum_of_chosen(logits, scores, targets) * scale, (logits, looked(logits))
 
-        logits, watched, gradients = self.backend.gradients(run)
+        (logits, seen), watched, gradients = self.backend.gradients(run)
         for path, gradient in zip(order, gradients, strict=True):
             if gradient is None:
                 raise ValueError(f"The score does not depend on the layer {path!r}: its gradient is undefined")
@@ -415,7 +451,7 @@ class Network:
             for path, activation, gradient in zip(order, watched, gradients, strict=True)
         }
         pairs = [by_path[layer.path] for layer in layers]
-        return logits, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        return logits, [pair[0] for pair in pairs], [pair[1] for pair in pairs], seen
 
     def _input_gradients_program(self, score: str, targets: Tensor, picture: Tensor, *others: Tensor) -> Tensor:
         # Half precision: the same scale as for the layer that is pooled.
@@ -503,11 +539,23 @@ class Network:
 
 @dataclass(frozen=True)
 class Explained:
-    """`logits` `(N, classes)`; by layer, `activations` and `gradients` `(N, h, w, K)`, channels last."""
+    """`logits` `(N, classes)`; by layer, `activations` and `gradients` `(N, h, w, K)`, channels last.
+
+    `inside` is what `Network.inside` gives, where it was asked for.
+    """
 
     logits: Array
     activations: Sequence[Array]
     gradients: Sequence[Array]
+    inside: tuple[list[tuple[Array, int]], Array] | None = None
+
+
+def _looked(
+    found: tuple[Sequence[Array], Array, Array], reduced: Sequence[Layer], pictures: int
+) -> tuple[list[tuple[Array, int]], Array]:
+    reductions, positions, are_finite = found
+    _check_rows(reduced, [one.shape[1] for one in reductions], pictures)
+    return list(zip(reductions, positions.tolist(), strict=True)), are_finite
 
 
 def _check_rows(layers: Sequence[Layer], rows: Sequence[int], pictures: int) -> None:

@@ -42,6 +42,7 @@ class Probe:
         seed: int = 0,
         chunk: int | None = None,
         show_progress: bool = False,
+        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed is {seed!r}; an integer of at least 0 is expected")
@@ -55,6 +56,7 @@ class Probe:
         self._seed = seed
         self._chunk = rows_that_fit(batch.inputs.shape[1:]) if chunk is None else chunk
         self._show_progress = show_progress
+        self._layers_inside = inside
 
     @property
     def pictures(self) -> Floats:
@@ -85,6 +87,12 @@ class Probe:
     def class_scores(self) -> Floats:
         """The explained class' score of each picture, `(N,)`."""
         return self._scores_of(self.logits)[np.arange(self._batch.count), self.classes]
+
+    @property
+    def inside(self) -> tuple[list[tuple[npt.NDArray[Any], int]], npt.NDArray[np.bool_]]:
+        """What `Network.inside` gives of the layers that were named, from the same pass as the gradients."""
+        assert self._explained.inside is not None, "no layers were named"
+        return self._explained.inside
 
     def activations(self, layer: str) -> Floats:
         """The layer's output, `(N, h, w, K)`."""
@@ -161,7 +169,9 @@ class Probe:
     def _explained(self) -> Explained:
         layers = tuple(self._layers.values())
         gradients = self._wanted if self._with_gradients else None
-        explained = self._network.explained(self._batch.arrays, layers, gradients=gradients, score=self._score)
+        explained = self._network.explained(
+            self._batch.arrays, layers, gradients=gradients, score=self._score, inside=self._layers_inside
+        )
         self._network.checked(explained.logits, self._batch.arrays, self._batch.name, self._batch.count)
         return explained
 

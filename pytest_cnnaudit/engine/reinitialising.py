@@ -115,7 +115,7 @@ def _check_not_quantised(model: keras.Model) -> None:
         if getattr(operation, "quantization_mode", None) is not None:
             raise ModelError(
                 f"The layer {operation.name!r} of the model {model.name!r} is quantised "
-                f"({operation.quantization_mode}), and its weights can't be drawn anew: judge the model before it was quantised"
+                f"({operation.quantization_mode}), and its weights can't be drawn anew: judge the model before that"
             )
 
 
@@ -146,7 +146,8 @@ def _standardized(layer: keras.Layer) -> Callable[..., Any]:
         positions = [axis for axis in range(1, rank) if axis != layer.axis % rank]
         if int(np.prod([output.shape[axis] for axis in positions])) == 1:
             return output
-        mean, variance = ops.moments(ops.cast(output, "float32"), axes=positions, keepdims=True)
-        return ops.cast((output - mean) * ops.rsqrt(variance + layer.epsilon), output.dtype)
+        values = ops.cast(output, "float32")
+        mean, variance = ops.moments(values, axes=positions, keepdims=True)
+        return ops.cast((values - mean) * ops.rsqrt(variance + layer.epsilon), output.dtype)
 
     return call

@@ -108,6 +108,50 @@ EXPLANATIONS = {
         "Where it changes, the model reads the class from the surroundings. The cut-out itself can disturb it too: "
         "look at whether the edited pictures could be real.",
     ),
+    "class_discriminative": Explanation(
+        "Heatmaps tell classes apart",
+        "rank correlation of the heatmaps of two classes",
+        "The heatmap of a class should show what speaks for this class. This audit draws the heatmaps for two classes "
+        "of the same picture and compares which cells they rank high: 1 means that both show the same, 0 that they "
+        "have nothing in common, −1 that one is high where the other is low.",
+        "A value near 1 means that the heatmap shows what catches the eye in the picture, whichever class is asked "
+        "for. It says nothing of why this class was predicted.",
+    ),
+    "faithful": Explanation(
+        "Heatmaps show what the prediction uses",
+        "gain of the heatmap's order over a random one",
+        "Cells of the picture are revealed over a blurred copy, and covered with the mean colour, those first that the "
+        "heatmap calls most relevant. Where they matter, the class's probability rises early and falls early. The "
+        "number is how much more so than in a random order: 0 is chance.",
+        "A value below 0 means that cells taken at random move the prediction more than those that the heatmap shows. "
+        "A prediction that hardly moves at all, whatever is covered, tells nothing of the heatmap.",
+    ),
+    "stable": Explanation(
+        "Heatmaps bear noise",
+        "largest change of the heatmap under small noise",
+        "Noise that nobody would see is added to the model's input, several times. The number is how far the heatmap "
+        "moved at most, as a share of its own size: 0 means not at all.",
+        "A heatmap that changes with invisible noise would have been another one a moment later: whatever it shows "
+        "here is a coincidence.",
+    ),
+    "follows": Explanation(
+        "Heatmaps move with the picture",
+        "rank correlation with the transformed picture's heatmap, taken back",
+        "The picture is transformed, by default mirrored, and its heatmap is taken back: it should be the first one "
+        "again, a correlation of 1. Chance is what a heatmap would reach that stays in its place whatever the "
+        "picture.",
+        "A low value means that the heatmap depends on where things are, not only on what they are. If chance is as "
+        "high as the value, the picture is too symmetric to tell.",
+    ),
+    "responds_to_weights": Explanation(
+        "Heatmaps depend on what was learned",
+        "rank correlation with heatmaps of random weights",
+        "The layers from the output down to the explained one get random weights, several times, and the heatmap is "
+        "drawn again: of what the network learned there, nothing is left. The number is the mean correlation with the "
+        "heatmap of the trained network: 0 means that nothing of it survived.",
+        "A value near 1 means that the method draws the same map for a network that learned nothing. It shows the "
+        "picture, its edges or its middle, and can't show what a model does with it.",
+    ),
     "predicts": Explanation(
         "Predicts the right class",
         "share of pictures classified as labelled",

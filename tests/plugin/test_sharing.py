@@ -1,7 +1,7 @@
 """What was computed once is shared by all of a session's tests."""
 
 
-def test_the_same_pictures_are_preprocessed_once_a_computation(suite):
+def test_the_same_pictures_are_preprocessed_once(suite):
     """Counted in the preprocessing: every picture that goes into the model passes through there."""
     suite.pytester.makeconftest(
         """
@@ -42,17 +42,68 @@ def test_2_in_another_test(cnnaudit, pictures):
 
 def test_3_another_target_or_layer_or_picture(cnnaudit, pictures):
     cnnaudit.heatmaps(RED, target="green")
-    assert pictures() == 1
     cnnaudit.heatmaps(RED, target="red", layer="cells")
-    assert pictures() == 2
+    assert pictures() == 0
     cnnaudit.heatmaps([*BOTH, STAMPED], target="label")
-    assert pictures() == 3
+    assert pictures() == 1
 
-def test_4_statistics(cnnaudit, pictures):
+def test_4_activations(cnnaudit, pictures):
     cnnaudit.assert_sparsity_rises(BOTH)
-    assert pictures() == 2
     cnnaudit.assert_no_dead_filters(BOTH)
-    assert pictures() == 2
+    cnnaudit.assert_finite(BOTH)
+    assert pictures() == 0
 """
     )
     suite.run().assert_outcomes(passed=4)
+
+
+COUNTED = """
+import pytest
+from pytest_cnnaudit.engine.network import Network
+
+passes = []
+
+def counting(name, method):
+    def call(*args, **kwargs):
+        passes.append(name)
+        return method(*args, **kwargs)
+    return call
+
+@pytest.fixture(scope="session", autouse=True)
+def counted():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("logits", "explained", "inside"):
+            patch.setattr(Network, name, counting(name, getattr(Network, name)))
+        yield
+    print("passes:", *passes)
+"""
+THREE = """
+BOTH = [RED, GREEN]
+
+def test_accuracy(cnnaudit):
+    cnnaudit.assert_predicts(BOTH)
+
+def test_sparsity(cnnaudit):
+    ask = lambda: cnnaudit.assert_no_dead_filters(BOTH, at_most=1)
+    ask()
+
+class TestInside:
+    def test_finite(self, cnnaudit):
+        cnnaudit.assert_finite(BOTH)
+"""
+
+
+def test_one_pass_gives_what_all_collected_tests_ask_for(suite):
+    suite.pytester.makeconftest(COUNTED)
+    suite.write(THREE)
+    result = suite.run("-s")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*passes: explained"])
+
+
+def test_what_no_selected_test_asks_for_is_not_computed(suite):
+    suite.pytester.makeconftest(COUNTED)
+    suite.write(THREE)
+    result = suite.run("-s", "-k", "test_finite or test_sparsity")
+    result.assert_outcomes(passed=2, deselected=1)
+    result.stdout.fnmatch_lines(["*passes: inside"])
