@@ -20,7 +20,7 @@ from PIL import Image
 
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, check_rule, text, where
+from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where, with_line
 from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.provenance import case_digest
@@ -185,7 +185,7 @@ class Base:
 
     @property
     def _page(self) -> str:
-        return "" if self._settings.artifacts == "off" else f"page: {self._recorder.page(self._test)}"
+        return "" if self._settings.artifacts == "off" else f"{PAGE}{self._recorder.page(self._test)}"
 
     def _conclude(self, finding: Finding) -> Finding:
         __tracebackhide__ = True
@@ -258,6 +258,7 @@ class Base:
         self._recorder.saw(judged.cases, case_digest)
         if maps is not None:
             finding = replace(finding, method=maps.method, layer=maps.layer)
+            finding = with_line(finding, f"heatmaps: {maps.method} at {maps.layer!r}, target: {aim}")
         finding = self._compared_with_guessing(replace(finding, target=aim), judged.cases)
         if self._settings.artifacts == "off" or (self._settings.artifacts == "failed" and finding.outcome == "passed"):
             return finding
@@ -309,8 +310,7 @@ class Base:
         if not self._results.warned_of_chance:
             warnings.warn(note, PreprocessingWarning, stacklevel=5)
             self._results.warned_of_chance = True
-        head, *rest = finding.message.split("\n  ")
-        return replace(finding, message="\n  ".join([head, note, *rest][:MOST_LINES]))
+        return with_line(finding, note)
 
 
 def as_cases(images: Any) -> list[Case] | None:

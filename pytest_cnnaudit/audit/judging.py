@@ -19,6 +19,7 @@ from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
 
 MOST_LINES = 12
+PAGE = "page: "
 EXCESS = "excess"
 By = Literal["label", "group"]
 # Values closer than this share of the limit are at it: (0.6 − 0.5) / (1 − 0.5) is a little less than 0.2.
@@ -314,7 +315,20 @@ def _bounds(name: str) -> tuple[float, float]:
 def text(name: str, outcome: str, lines: Sequence[str]) -> str:
     """A finding's message, at most 12 lines."""
     head, *rest = [line for line in lines if line]
-    return "\n  ".join([f"{name}: {outcome}: {head}", *rest][:MOST_LINES])
+    return _joined([f"{name}: {outcome}: {head}", *rest])
+
+
+def with_line(finding: Finding, line: str) -> Finding:
+    """The finding with a further line in its message, before that of the page."""
+    *lines, last = finding.message.split("\n  ")
+    return replace(finding, message=_joined([*lines, line, last] if last.startswith(PAGE) else [*lines, last, line]))
+
+
+def _joined(lines: Sequence[str]) -> str:
+    """The first lines and that of the page, at most 12 in all."""
+    page = [line for line in lines[-1:] if line.startswith(PAGE)]
+    others = [line for line in lines if line and line not in page]
+    return "\n  ".join([*others[: MOST_LINES - len(page)], *page])
 
 
 def compared(value: float, limit: Threshold) -> str:

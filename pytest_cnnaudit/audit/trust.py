@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Target, audited
-from pytest_cnnaudit.audit.judging import MOST_LINES, Judged, Rule, Score, as_population, holds, number, where
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, holds, number, where, with_line
 from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.preprocessing import on_white, open_picture
@@ -78,7 +78,7 @@ class Trust(Base):
 
         judged = Judged("class_discriminative", population, scores, (limit,), isinstance(cases, Case), CORRELATION)
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        finding = _with_line(finding, _width_of_chance(maps))
+        finding = with_line(finding, _width_of_chance(maps))
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
     @audited
@@ -125,7 +125,7 @@ class Trust(Base):
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         if found:
             own, random = (np.mean([getattr(one, name) for one in found.values()]) for name in ("own", "random"))
-            finding = _with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
+            finding = with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
     @audited
@@ -274,7 +274,7 @@ class Trust(Base):
 
         judged = Judged("responds_to_weights", population, scores, (limit,), single, CORRELATION)
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        finding = _with_line(finding, _width_of_chance(maps))
+        finding = with_line(finding, _width_of_chance(maps))
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
     # The other class
@@ -531,13 +531,6 @@ def _width_of_chance(maps: Heatmaps) -> str:
     return (
         f"chance is wide: ±{min(1.0, 2 / np.sqrt(cells - 1)):.2f} for unrelated maps of {cells} cells, more for smooth"
     )
-
-
-def _with_line(finding: Finding, line: str) -> Finding:
-    """A further line of the message, before that of the page."""
-    lines = finding.message.split("\n  ")
-    page = [lines.pop()] if lines[-1].startswith("page: ") else []
-    return replace(finding, message="\n  ".join([one for one in [*lines, line, *page] if one][:MOST_LINES]))
 
 
 def _whole(value: Any, name: str, least: int) -> int:

@@ -21,7 +21,8 @@ def test_a_passing_case_gives_all_its_numbers(audit):
     [limit] = finding.thresholds
     assert (limit.name, limit.value, limit.direction) == ("mass in the forbidden region", 0.1, "at_most")
     assert finding.message == (
-        "avoids: passed: cat: mass in the forbidden region 0.025 ≤ 0.1 (margin +0.075), chance 0.25"
+        "avoids: passed: cat: mass in the forbidden region 0.025 ≤ 0.1 (margin +0.075), chance 0.25\n"
+        "  heatmaps: grad-cam at 'colour', target: label"
     )
 
 
@@ -29,7 +30,9 @@ def test_a_failing_case_says_value_threshold_chance_margin_and_page(audit, page,
     finding = refused(audit.assert_avoids, stamped(90, 10, id="cat"))
     assert (finding.outcome, finding.value, finding.passed) == ("failed", pytest.approx(0.75), 0)
     assert finding.message == (
-        f"avoids: failed: cat: mass in the forbidden region 0.75 > 0.1 (margin -0.65), chance 0.25\n  page: {page}"
+        "avoids: failed: cat: mass in the forbidden region 0.75 > 0.1 (margin -0.65), chance 0.25\n"
+        "  heatmaps: grad-cam at 'colour', target: label\n"
+        f"  page: {page}"
     )
     assert [one["outcome"] for one in recorded()] == ["failed"]
 
@@ -67,5 +70,6 @@ def test_the_worst_of_a_population_have_the_most_mass(audit, page):
         "avoids: failed: 1 of 4 cases pass (25.0 %); 50 % required (margin -0.25)\n"
         "  a case passes with mass in the forbidden region ≤ 0.1; mean 0.284, chance 0.250\n"
         "  worst: 180 0.500, 90 0.333, 60 0.250\n"
+        "  heatmaps: grad-cam at 'colour', target: label\n"
         f"  page: {page}"
     )

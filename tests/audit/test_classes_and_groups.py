@@ -65,6 +65,7 @@ class TestByLabel:
             "  a case passes with mass inside ≥ 0.5; in 'blue' mean 0.100, chance 0.500\n"
             "  controls: other cases' regions 0.500, a blob in the middle 0.500\n"
             "  worst: green 1 0.100, blue 0 0.100, blue 1 0.100\n"
+            "  heatmaps: grad-cam at 'colour', target: label\n"
             f"  page: {page}"
         )
 

@@ -69,7 +69,8 @@ def test_the_value_is_the_mass_in_the_right_cell(audit):
     assert [(limit.name, limit.value) for limit in finding.thresholds] == [("excess", 0.2)]
     assert finding.message == (
         "grid_pointing: passed: 12 of 12 cases pass (100.0 %); 100 % required (margin +0)\n"
-        f"  a case passes with excess ≥ 0.2; mean {np.mean(expected):.3f}, chance 0.250"
+        f"  a case passes with excess ≥ 0.2; mean {np.mean(expected):.3f}, chance 0.250\n"
+        "  heatmaps: grad-cam at 'colour', target: label"
     )
 
 

@@ -18,10 +18,12 @@ def test_a_case_gives_all_its_numbers(audit, page):
     finding = audit.assert_iou(columns(100, 100, 10, 10, id="cat"))
     assert (finding.name, finding.outcome, finding.value, finding.threshold) == ("iou", "passed", 0.5, 0.5)
     assert (finding.chance, finding.n, finding.passed) == (0.25, 1, 1)
-    assert finding.message == "iou: passed: cat: IoU 0.5 ≥ 0.5 (margin +0), chance 0.25"
+    heatmaps = "\n  heatmaps: grad-cam at 'colour', target: label"
+    assert finding.message == "iou: passed: cat: IoU 0.5 ≥ 0.5 (margin +0), chance 0.25" + heatmaps
     finding = refused(audit.assert_iou, columns(100, 100, 20, 10, id="cat"))
     assert finding.value == pytest.approx(4 / 12)
-    assert finding.message == f"iou: failed: cat: IoU 0.3333 < 0.5 (margin -0.167), chance 0.25\n  page: {page}"
+    failed = "iou: failed: cat: IoU 0.3333 < 0.5 (margin -0.167), chance 0.25"
+    assert finding.message == f"{failed}{heatmaps}\n  page: {page}"
 
 
 @pytest.mark.parametrize(("threshold", "selected"), [(0.1, 16), (0.15, 12), (0.2, 12), (0.21, 8), (1, 4)])

@@ -44,7 +44,8 @@ def test_a_passing_case_gives_all_its_numbers(audit):
     assert (result.id, result.value, result.outcome, result.note) == ("cat", pytest.approx(0.75), "passed", "")
     assert finding.message == (
         "mass_inside: passed: cat: mass inside 0.75 ≥ 0.5 (margin +0.25), chance 0.25\n"
-        "  excess 0.6667 ≥ 0.2 (margin +0.467), chance 0"
+        "  excess 0.6667 ≥ 0.2 (margin +0.467), chance 0\n"
+        "  heatmaps: grad-cam at 'colour', target: label"
     )
 
 
@@ -56,6 +57,7 @@ def test_a_failing_case_says_value_threshold_chance_margin_and_page(audit, page)
     assert finding.message == (
         "mass_inside: failed: cat: mass inside 0.1 < 0.5 (margin -0.4), chance 0.25\n"
         "  excess -0.2 < 0.2 (margin -0.4), chance 0\n"
+        "  heatmaps: grad-cam at 'colour', target: label\n"
         f"  page: {page}"
     )
 
@@ -80,7 +82,7 @@ def test_excess_stops_a_large_region_from_giving_the_mass_away(audit):
     finding = refused(audit.assert_mass_inside, half_case(55, id="cat"))
     assert finding.value == pytest.approx(0.55)
     assert limits(finding) == BOTH
-    first, second, _ = finding.message.split("\n  ")
+    first, second, *_ = finding.message.split("\n  ")
     # What failed comes first, what held after it.
     assert first == "mass_inside: failed: cat: excess 0.1 < 0.2 (margin -0.1), chance 0"
     assert second == "mass inside 0.55 ≥ 0.5 (margin +0.05), chance 0.5"
@@ -99,7 +101,7 @@ def test_at_least_none_leaves_the_excess_alone(audit):
     assert limits(finding) == [("excess", 0.1, "at_least")]
     # An excess of 0.1 above a chance of 0.25 is a mass of 0.25 + 0.1 · 0.75.
     assert finding.threshold == pytest.approx(0.325)
-    assert finding.message == "mass_inside: passed: cat: excess 0.1111 ≥ 0.1 (margin +0.0111), chance 0"
+    assert finding.message.startswith("mass_inside: passed: cat: excess 0.1111 ≥ 0.1 (margin +0.0111), chance 0\n")
 
 
 def test_at_least_none_is_held_against_the_excess_not_the_mass(audit):

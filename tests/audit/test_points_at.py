@@ -31,7 +31,10 @@ def test_a_hit_gives_all_its_numbers(audit):
     assert (finding.chance, finding.n, finding.passed, finding.unscorable) == (0.25, 1, 1, 0)
     assert (finding.method, finding.layer, finding.target) == ("grad-cam", "colour", "label")
     assert finding.cases[0].note == ""
-    assert finding.message == "points_at: passed: cat: pointing hit 1 ≥ 1 (margin +0), chance 0.25"
+    assert finding.message == (
+        "points_at: passed: cat: pointing hit 1 ≥ 1 (margin +0), chance 0.25\n"
+        "  heatmaps: grad-cam at 'colour', target: label"
+    )
 
 
 def test_a_miss_says_how_far_off_it_is(audit, page):
@@ -42,6 +45,7 @@ def test_a_miss_says_how_far_off_it_is(audit, page):
     assert finding.message == (
         "points_at: failed: cat: pointing hit 0 < 1 (margin -1), chance 0.25\n"
         "  the maximum is 1.58 pixels off\n"
+        "  heatmaps: grad-cam at 'colour', target: label\n"
         f"  page: {page}"
     )
 

@@ -37,6 +37,7 @@ class TestEveryCase:
             # The blob: half of a symmetric Gaussian on either axis. The regions are all the same quarter.
             "  controls: other cases' regions 0.611, a blob in the middle 0.250\n"
             "  worst: bad 0 0.333\n"
+            "  heatmaps: grad-cam at 'colour', target: label\n"
             f"  page: {page}"
         )
         [written] = recorded()

@@ -55,6 +55,7 @@ class TestClassDiscriminative:
         assert finding.message.split("\n  ") == [
             "class_discriminative: failed: a: rank correlation 1 > 0.5 (margin -0.5), chance 0",
             "chance is wide: ±0.52 for unrelated maps of 16 cells, more for smooth",
+            "heatmaps: grad-cam at 'colour', target: label",
             f"page: {page}",
         ]
 
