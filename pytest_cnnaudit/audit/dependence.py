@@ -31,6 +31,7 @@ from pytest_cnnaudit.audit.judging import (
     listed,
     number,
     where,
+    with_line,
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
 from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_labels, check_region, check_regions
@@ -251,7 +252,7 @@ class Dependence(Base):
             scored = Score(None, unscorable=problem) if problem else score(float(whole[one]), edited)
             scores.append(replace(scored, chance=chance))
         judged = _judged(name, cases, population, scores, limit)
-        finding = judged.finding(rule, self._page)
+        finding = with_line(judged.finding(rule, self._page), f"target: {aim}")
         return self._with_cases(finding, judged, None, given, "inside", aim, views=self._views(asked, targets))
 
     def _keeps(
@@ -265,7 +266,7 @@ class Dependence(Base):
         check: Check,
     ) -> Finding:
         """Judges in how many of each case's edited pictures the predicted class stays the same."""
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         check_labels(population, self.engine.class_names)
         predicted = self._results.predictions(population)
         asked = self._ask(population, given, make, check)

@@ -5,15 +5,18 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, as_cases, audited
 from pytest_cnnaudit.audit.judging import as_population, case_id, compared, holds, listed, number
+from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
@@ -40,6 +43,8 @@ class Inside(Base):
         the same sparsity in all layers has no trend and counts as 0. Judges one value of the population.
         """
         limit = Threshold("mean trend", number(trend_at_least, "trend_at_least", -1, 1), "at_least")
+        _check_images(cases)
+        _check_measure(measure)
         chosen = self._relu_like(layers, "sparsity on: name the layers, with measure='hoyer'")
         if len(chosen) < 3:
             named = listed(layer.path for layer in chosen)
@@ -64,6 +69,7 @@ class Inside(Base):
             "" if page is None else f"Page's trend test p = {page:.2g} (reported, not judged)",
             f"{measure}: {means[0]:.3f} at the first layer {first!r}, {means[-1]:.3f} at the last {last!r}",
             f"{flat} of {n} pictures have the same sparsity in all layers and count as 0" if 0 < flat < n else "",
+            "" if passed else f"weakest: {listed(_named(results, taus))}",
         ]
         rows = [
             {"layer": layer.path, "value": float(mean), "note": ""} for layer, mean in zip(chosen, means, strict=True)
@@ -102,6 +108,7 @@ class Inside(Base):
         where it is constant. `layers` default to the ReLU-like ones.
         """
         limit = Threshold("dead channels in a layer", number(at_most, "at_most", 0, 1), "at_most")
+        _check_images(cases)
         chosen = self._relu_like(layers, "dead filters on: name the layers")
         stats = self._stats(cases, chosen)
         shares = {layer.path: stats[layer.path].dead_fraction for layer in chosen}
@@ -211,9 +218,8 @@ class Inside(Base):
         """
         from pytest_cnnaudit.engine.outputs import NonFiniteError
 
+        _check_images(cases)
         images = as_cases(cases)
-        if images is not None:
-            as_population(images)
         limit = Threshold("pictures with NaN or infinity", 0.0, "at_most")
         try:
             _ = self.engine
@@ -289,8 +295,6 @@ class Inside(Base):
 
         paths = [layer.path for layer in layers]
         images = as_cases(cases)
-        if images is not None:
-            as_population(images)
         stats = dict(self._results.stats(cases if images is None else images, paths))
         self._recorder.saw(images or (), case_digest)
         for path, one in stats.items():
@@ -306,9 +310,27 @@ def _first_layer(paths: Any, wrong: Any) -> str:
     return f"first in {paths[np.argmax(wrong)]!r}" if wrong.any() else ""
 
 
-def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:
+def _check_images(cases: Any) -> None:
+    """An error that names the argument for what is no pictures at all, before anything is computed."""
+    kinds = (Case, PathLike, Image.Image, np.ndarray, Iterable)
+    if isinstance(cases, (str, bytes)) or not isinstance(cases, kinds):
+        raise TypeError(
+            f"cases is {cases!r}; Cases or pictures are expected: a Case, a pathlib.Path, a PIL image, an array, or a "
+            "sequence of these"
+        )
+    if isinstance(cases, (Sequence, np.ndarray)) and not len(cases):
+        raise ValueError("cases is empty: there are no images to judge")
+    known = as_cases(cases)
+    if known is not None:
+        as_population(known)
+
+
+def _check_measure(measure: str) -> None:
     if measure not in ("auto", "zero_fraction", "hoyer"):
         raise ValueError(f"measure is {measure!r}; known: 'auto', 'zero_fraction', 'hoyer'")
+
+
+def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:
     if measure == "auto":
         return "zero_fraction" if all(layer.is_relu_like for layer in layers) else "hoyer"
     never = [layer.path for layer in layers if not layer.is_relu_like and not stats[layer.path].zeros.any()]
@@ -321,6 +343,11 @@ def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, La
 
 def _sparsity(stats: LayerStats, measure: str) -> Any:
     return stats.sparsity_per_image if measure == "zero_fraction" else stats.hoyer_per_image
+
+
+def _named(results: Sequence[CaseResult], taus: Any) -> Iterator[str]:
+    """The pictures with their trends, the weakest first."""
+    return (f"{results[index].id} {taus[index]:.3f}" for index in np.argsort(taus, kind="stable"))
 
 
 def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -> tuple[CaseResult, ...]:

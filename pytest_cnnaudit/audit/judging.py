@@ -10,9 +10,11 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
+from os import PathLike
 from typing import Any, Literal, get_args
 
 import numpy as np
+from PIL import Image
 
 from pytest_cnnaudit import gate, metrics
 from pytest_cnnaudit.cases import Case
@@ -20,6 +22,7 @@ from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
 
 MOST_LINES = 12
 PAGE = "page: "
+LONGEST_ID = 60
 EXCESS = "excess"
 By = Literal["label", "group"]
 # Values closer than this share of the limit are at it: (0.6 − 0.5) / (1 − 0.5) is a little less than 0.2.
@@ -173,13 +176,13 @@ class Judged:
     def _single_lines(self, judgement: _Judgement) -> list[str]:
         score, result, verdict = self.scores[0], self.results[0], judgement.verdict
         if result.outcome == "unscorable":
-            return [f"{result.id}: unscorable, {result.note}", f"a case passes with {self._demands()}"]
+            return [f"{_short(result.id)}: unscorable, {result.note}", f"a case passes with {self._demands()}"]
         lines = []
         for limit, value in self._held(score):
             by_chance = 0.0 if limit.name == EXCESS else judgement.chance
             lines.append(f"{EXCESS if limit.name == EXCESS else self.measure} {compared(value, limit)}")
             lines[-1] += "" if by_chance is None else f", chance {by_chance:.3g}"
-        lines[0] = f"{result.id}: {lines[0]}"
+        lines[0] = f"{_short(result.id)}: {lines[0]}"
         # A single case can pass its limits and still prove nothing about the rate that a confidence asks for.
         undecided = verdict.reason if verdict.outcome == "inconclusive" else ""
         return [undecided, *lines, result.note]
@@ -194,15 +197,15 @@ class Judged:
         noted = [result for result in self.results if result.outcome == "passed" and result.note]
         part = f"{rule.by} {first.name!r}, the worst of {len(judgements)}: " if rule.by else ""
         return [
-            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g})",
+            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g}){_interval(verdict)}",
             f"by {rule.by}, worst first: {listed(map(_brief_part, judgements), most=8)}" if rule.by else "",
             self._grouped(first),
             f"a case passes with {self._demands()}{numbers}",
             self._raised(verdict, rule),
             "controls: " + ", ".join(f"{name} {value:.3f}" for name, value in controls.items()) if controls else "",
-            "worst: " + listed(_brief(self.results[index]) for index in worst) if worst else "",
-            f"{len(unscorable)} unscorable: {unscorable[0].id}: {unscorable[0].note}" if unscorable else "",
-            f"{len(noted)} passed with a note: {noted[0].id}: {noted[0].note}" if noted else "",
+            "worst: " + listed(_brief(self.results[one], rank < 2) for rank, one in enumerate(worst)) if worst else "",
+            _first_note(f"{len(unscorable)} unscorable", unscorable),
+            _first_note(f"{len(noted)} passed with a note", noted),
         ]
 
     def _grouped(self, judgement: _Judgement) -> str:
@@ -222,8 +225,14 @@ class Judged:
         )
 
 
-def as_population(cases: Case | Sequence[Case]) -> list[Case]:
-    """The cases as a list; an error that names the argument for anything else, for none, and for one id twice."""
+def as_population(cases: Any, *, pictures: bool = False) -> list[Case]:
+    """The cases as a list; an error that names the argument for anything else, for none, and for one id twice.
+
+    With `pictures`, for assertions that need neither region nor label, paths, `PIL.Image`s and `uint8` arrays
+    `(H, W, C)` are cases as well, and an iterator of any of these will do.
+    """
+    if pictures:
+        cases = _pictures_as_cases(cases)
     if not isinstance(cases, Case) and (isinstance(cases, str) or not isinstance(cases, Sequence)):
         raise TypeError(f"cases must be a Case or a sequence of Cases, not {type(cases).__name__}")
     population = [cases] if isinstance(cases, Case) else list(cases)
@@ -237,6 +246,20 @@ def as_population(cases: Case | Sequence[Case]) -> list[Case]:
     if twice is not None:
         raise ValueError(f"cases holds {twice!r} twice: give each case an id of its own")
     return population
+
+
+def _pictures_as_cases(cases: Any) -> Any:
+    if isinstance(cases, (PathLike, Image.Image)) or (isinstance(cases, np.ndarray) and cases.ndim < 4):
+        return Case(cases)
+    if isinstance(cases, np.ndarray):
+        raise TypeError(
+            f"cases is an array {cases.shape}, which is model input, and the pictures themselves are needed here: "
+            "give Cases, paths, PIL images or uint8 arrays (H, W, C)"
+        )
+    if isinstance(cases, (Case, str)) or not isinstance(cases, Iterable):
+        return cases
+    kinds = (str, PathLike, Image.Image, np.ndarray)
+    return [Case(one) if isinstance(one, kinds) else one for one in cases]
 
 
 def check_rule(arguments: Mapping[str, Any]) -> None:
@@ -287,7 +310,11 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
     """A finite number within bounds, as a `float`; else an error that names the argument."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
         raise TypeError(f"{name} is {value!r}; a number is expected")
-    if not math.isfinite(value):
+    try:
+        is_finite = math.isfinite(value)
+    except OverflowError:  # an int beyond all floats
+        is_finite = False
+    if not is_finite:
         raise ValueError(f"{name} is {value!r}; a finite number is expected")
     if not low <= float(value) <= high:
         raise ValueError(f"{name} is {value!r}; a number from {low:g} to {high:g} is expected")
@@ -408,9 +435,28 @@ def _parts_chart(judgements: Sequence[_Judgement], by: str | None) -> dict[str, 
     }
 
 
-def _brief(result: CaseResult) -> str:
+def _interval(verdict: gate.Verdict) -> str:
+    """What the share says of the rate behind it, for information where no confidence was asked for."""
+    if verdict.interval is not None:
+        return ""
+    lower, upper = gate.clopper_pearson(verdict.passed, verdict.n, 0.975)
+    return f", 95 % interval {100 * lower:.1f} to {100 * upper:.1f} %"
+
+
+def _brief(result: CaseResult, with_note: bool) -> str:
     value = "" if result.value is None else f" {result.value:.3f}"
-    return f"{result.id}{value}" + (f" ({result.note})" if result.note else "")
+    return f"{_short(result.id)}{value}" + (f" ({result.note})" if result.note and with_note else "")
+
+
+def _first_note(what: str, results: Sequence[CaseResult]) -> str:
+    """Some cases by id, and the note of the first."""
+    return f"{what}: {listed((_short(one.id) for one in results), 3)}: {results[0].note}" if results else ""
+
+
+def _short(name: str) -> str:
+    """An id on one line, the middle of a long one left out."""
+    name = " ".join(name.split())
+    return name if len(name) <= LONGEST_ID else f"{name[: LONGEST_ID // 2]}…{name[-LONGEST_ID // 2 :]}"
 
 
 def listed(items: Iterable[str], most: int = 5) -> str:

@@ -78,7 +78,7 @@ class Localisation(Base):
         cases: Case | Sequence[Case],
         *,
         tolerance: float = 0,
-        excess_at_least: float | None = 0.2,
+        excess_at_least: float | None = None,
         region: Region | Sequence[Region] | None = None,
         target: Target = None,
         method: str | MethodFunction = "grad-cam",
@@ -108,7 +108,8 @@ class Localisation(Base):
         self,
         cases: Case | Sequence[Case],
         *,
-        at_least: float = 0.5,
+        at_least: float | None = 0.5,
+        excess_at_least: float | None = None,
         threshold: float = 0.15,
         region: Region | Sequence[Region] | None = None,
         target: Target = None,
@@ -123,9 +124,11 @@ class Localisation(Base):
 
         Intersection over union (Selvaraju 2017, arXiv:1610.02391 §4), with the exact share of each cell that
         the region covers. The chance level is the region's share of the picture: what a uniform map scores,
-        which selects every cell.
+        which selects every cell; `excess_at_least` demands (IoU − a) / (1 − a) above it. None drops a limit.
         """
-        limits = as_limits(("IoU", at_least, "at_least", "at_least"))
+        limits = as_limits(
+            ("IoU", at_least, "at_least", "at_least"), (EXCESS, excess_at_least, "at_least", "excess_at_least")
+        )
         check_threshold(number(threshold, "threshold"))
         rule = Rule(mostly, confidence, min_n, by)
         return self._inside(_overlap(float(threshold)), cases, limits, rule, region, target, method, layer)

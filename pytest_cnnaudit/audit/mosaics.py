@@ -34,6 +34,9 @@ from pytest_cnnaudit.record import Finding
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine.methods import MethodFunction
 
+# Above chance, where neither limit is given.
+DEFAULT_EXCESS = 0.2
+
 
 class Mosaics(Base):
     """Where it looks, without boxes."""
@@ -45,7 +48,7 @@ class Mosaics(Base):
         *,
         grid: int = 2,
         at_least: float | None = None,
-        excess_at_least: float | None = 0.2,
+        excess_at_least: float | None = None,
         method: str | MethodFunction = "grad-cam",
         layer: str | None = None,
         mostly: float = 1.0,
@@ -58,12 +61,15 @@ class Mosaics(Base):
         The grid pointing game (Rao 2022, arXiv:2205.10435), which needs labels but no boxes. Each case gets a
         mosaic with itself in one cell and cases of other labels in the others, drawn by the session's seed, and
         its value is the share of mass in its own cell. Chance a is 1 / grid²; `excess_at_least` demands
-        (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; None drops a limit. The
+        (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; where neither is given, 0.2
+        above chance. The
         pictures are shrunk to cells, so that the mosaic has the size of the model's input: the model must know
         its classes at 1 / grid of their size.
         """
         population = as_population(cases)
-        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 2:
+        if at_least is None and excess_at_least is None:
+            excess_at_least = DEFAULT_EXCESS
+        if isinstance(grid, bool) or not isinstance(grid, (int, np.integer)) or grid < 2:
             raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
         limits = as_limits(
             ("mass in the right cell", at_least, "at_least", "at_least"),

@@ -60,7 +60,8 @@ class TestByLabel:
         cases = cases_of("red", 2, 0) + cases_of("green", 1, 1) + cases_of("blue", 0, 2)
         finding = refused(audit.assert_mass_inside, cases, by="label", excess_at_least=None)
         assert finding.message == (
-            "mass_inside: failed: label 'blue', the worst of 3: 0 of 2 cases pass (0.0 %); 100 % required (margin -1)\n"
+            "mass_inside: failed: label 'blue', the worst of 3: 0 of 2 cases pass (0.0 %); 100 % required (margin -1)"
+            ", 95 % interval 0.0 to 84.2 %\n"
             "  by label, worst first: blue failed (0 of 2), green failed (1 of 2), red passed (2 of 2)\n"
             "  a case passes with mass inside ≥ 0.5; in 'blue' mean 0.100, chance 0.500\n"
             "  controls: other cases' regions 0.500, a blob in the middle 0.500\n"

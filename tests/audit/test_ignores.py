@@ -225,3 +225,17 @@ class TestBackground:
         case = Case(picture(red=quarter(200, 0)), label="red", region=QUARTER)
         audit_of(results, artifacts="all").assert_ignores_background(case, [self.BLACK, self.BLUE], at_least=0)
         assert titles(recorded) == ["background 1", "background 2"]
+
+
+def test_pictures_that_are_no_cases_are_taken(audit, tmp_path):
+    pixels, paths = picture(red=200), [tmp_path / "one.png", tmp_path / "two.png"]
+    for path in paths:
+        Image.fromarray(pixels).save(path)
+    given = iter([paths[0], str(paths[1]), Image.fromarray(pixels), pixels])
+    finding = audit.assert_ignores_patch(given, np.zeros((1, 1, 3), np.uint8))
+    assert (finding.n, finding.passed) == (4, 4)
+
+
+@pytest.mark.parametrize("cases", ["red.png", np.zeros((2, 4, 4, 3), np.uint8), 3, None, [3]])
+def test_what_is_no_picture_is_refused(audit, cases):
+    assert message_of(TypeError, audit.assert_ignores_patch, cases, np.zeros((1, 1, 3), np.uint8)).startswith("cases")

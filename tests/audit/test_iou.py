@@ -65,8 +65,11 @@ class TestPopulation:
     def test_a_single_case_has_no_controls(self, audit):
         assert audit.assert_iou(columns(100, 100, 10, 10)).controls == {}
 
-    def test_excess_is_not_demanded_where_no_chance_is_defined(self, audit):
-        assert "excess_at_least" in message_of(TypeError, audit.assert_iou, columns(1, 1, 0, 0), excess_at_least=0.2)
+    def test_an_excess_is_held_above_what_a_uniform_map_scores(self, audit):
+        # (0.5 − 0.25) / (1 − 0.25) is 1/3.
+        case = columns(100, 100, 10, 10, id="cat")
+        assert audit.assert_iou(case, at_least=None, excess_at_least=0.33).threshold == pytest.approx(0.4975)
+        assert "excess 0.3333 < 0.34" in refused(audit.assert_iou, case, excess_at_least=0.34).message
 
 
 class TestMisuse:
@@ -85,7 +88,7 @@ class TestMisuse:
 
     def test_at_least_is_needed(self, audit):
         message = message_of(ValueError, audit.assert_iou, columns(1, 1, 0, 0), at_least=None)
-        assert message == "No threshold: give at_least"
+        assert message == "No threshold: give at_least or excess_at_least"
 
     def test_a_case_without_a_region_is_named(self, audit):
         cases = [quarter_case(90, 10), Case(picture(red=1), label="red")]

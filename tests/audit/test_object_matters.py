@@ -40,7 +40,8 @@ class TestDrop:
         assert (finding.chance, finding.target, finding.method, finding.layer) == (0.0, "label", None, None)
         assert finding.message == (
             "object_matters: passed: cat: drop of P (mean) 0.4106 ≥ 0.2 (margin +0.211), chance 0\n"
-            f"  P {red(4):.3f}, hidden {red(1):.3f}, controls {red(5):.3f}"
+            f"  P {red(4):.3f}, hidden {red(1):.3f}, controls {red(5):.3f}\n"
+            "  target: label"
         )
 
     def test_of_a_model_that_looks_elsewhere_fails(self, audit, page):
@@ -51,6 +52,7 @@ class TestDrop:
         assert finding.message == (
             f"object_matters: failed: cat: drop of P (mean) {red(5.5) - red(7.5):.4g} < 0.2 (margin -0.207), chance 0\n"
             f"  P {red(6):.3f}, hidden {red(7.5):.3f}, controls {red(5.5):.3f}\n"
+            "  target: label\n"
             f"  page: {page}"
         )
 
@@ -108,7 +110,8 @@ class TestSuffices:
         assert finding.chance == pytest.approx(1 / 3)
         assert finding.message == (
             "object_suffices: passed: cat: P of the object alone (mean) 0.9982 ≥ 0.5 (margin +0.498), chance 0.333\n"
-            f"  P {red(4):.3f} of the whole picture"
+            f"  P {red(4):.3f} of the whole picture\n"
+            "  target: label"
         )
 
     def test_fails_where_the_evidence_is_elsewhere(self, audit):

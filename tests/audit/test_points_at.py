@@ -160,31 +160,31 @@ class TestPopulation:
         finding = refused(audit.assert_points_at, self.CASES, mostly=0.3, excess_at_least=0.4)
         assert (finding.value, finding.threshold, finding.mostly) == (0.4, pytest.approx(0.55), pytest.approx(0.55))
         assert "mostly is 0.3, but an excess of 0.4 over chance demands 0.550" in finding.message
-        # 0.25 + 0.2 · 0.75 = 0.4, the default's, is just reached.
-        assert audit.assert_points_at(self.CASES, mostly=0.3).threshold == pytest.approx(0.4)
+        # 0.25 + 0.2 · 0.75 = 0.4 is just reached.
+        assert audit.assert_points_at(self.CASES, mostly=0.3, excess_at_least=0.2).threshold == pytest.approx(0.4)
 
     def test_a_share_that_is_just_what_the_excess_demands_passes(self, audit):
         # 2/16 + 0.2 · 14/16 is 0.3 by hand, and a little more in binary.
         pair = Box(0, 0, 2, 1)
         places = [(0, 0), (0, 1), (0, 0), *[(3, 3)] * 7]
         cases = [spot(*place, id=f"{index}", region=pair) for index, place in enumerate(places)]
-        finding = audit.assert_points_at(cases, mostly=0.01)
+        finding = audit.assert_points_at(cases, mostly=0.01, excess_at_least=0.2)
         assert (finding.value, finding.threshold, finding.chance) == (0.3, 0.3, 0.125)
 
     def test_the_excess_leaves_a_stricter_mostly_alone(self, audit):
-        finding = refused(audit.assert_points_at, self.CASES, mostly=0.9)
+        finding = refused(audit.assert_points_at, self.CASES, mostly=0.9, excess_at_least=0.2)
         assert finding.threshold == 0.9
         assert "demands" not in finding.message
 
     def test_without_an_excess_mostly_is_all(self, audit):
-        finding = audit.assert_points_at(self.CASES, mostly=0.3, excess_at_least=None)
+        finding = audit.assert_points_at(self.CASES, mostly=0.3)
         assert finding.threshold == 0.3
 
     def test_the_excess_is_each_classs_own(self, audit):
         reds = [spot(0, 0, id=f"red {index}") for index in range(4)]
         green = picture(green=halves(90, 10))
         greens = [Case(green, label="green", region=LEFT_HALF, id=f"green {index}") for index in range(4)]
-        finding = audit.assert_points_at([*reds, *greens], mostly=0.1, by="label")
+        finding = audit.assert_points_at([*reds, *greens], mostly=0.1, excess_at_least=0.2, by="label")
         assert {part.name: part.threshold for part in finding.parts} == {
             "red": pytest.approx(0.4),
             "green": pytest.approx(0.6),

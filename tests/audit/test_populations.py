@@ -1,14 +1,16 @@
 """Populations: the verdict on k of n cases, its words, and what is no population."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from colours import CLASSES, LEFT_HALF, blank_case, half_case, halves, message_of, picture, quarter_case, refused
 
 from pytest_cnnaudit import Box, Case, CaseError
-from pytest_cnnaudit.audit import InconclusiveWarning
+from pytest_cnnaudit.audit import InconclusiveWarning, judging
 from pytest_cnnaudit.gate import clopper_pearson
+from pytest_cnnaudit.record import Finding
 
 ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
 
@@ -32,7 +34,8 @@ class TestEveryCase:
         finding = refused(audit.assert_mass_inside, population(2, 1))
         assert (finding.outcome, finding.value, finding.passed) == ("failed", pytest.approx(2 / 3), 2)
         assert finding.message == (
-            "mass_inside: failed: 2 of 3 cases pass (66.7 %); 100 % required (margin -0.333)\n"
+            "mass_inside: failed: 2 of 3 cases pass (66.7 %); 100 % required (margin -0.333)"
+            ", 95 % interval 9.4 to 99.2 %\n"
             "  a case passes with mass inside ≥ 0.5 and excess ≥ 0.2; mean 0.611, chance 0.250\n"
             # The blob: half of a symmetric Gaussian on either axis. The regions are all the same quarter.
             "  controls: other cases' regions 0.611, a blob in the middle 0.250\n"
@@ -320,3 +323,16 @@ def test_the_shared_results_do_not_change_a_value(audit_of, results):
     first = refused(fresh.assert_mass_inside, cases)
     again = refused(fresh.assert_mass_inside, cases[::-1])
     assert [result.value for result in first.cases] == [result.value for result in again.cases[::-1]]
+
+
+class TestLines:
+    def test_ids_stay_on_their_line_and_are_shortened(self, audit):
+        cases = [quarter_case(10, 30, id="x\ny"), quarter_case(10, 30, id="a" * 200)]
+        message = refused(audit.assert_mass_inside, cases).message
+        assert f"worst: x y 0.100, {'a' * 30}…{'a' * 30} 0.100" in message
+
+    def test_the_page_is_the_last_of_twelve_lines(self):
+        finding = judging.with_line(Finding("t", "n", "failed", message=judging.text("n", "failed", ["x"] * 20)), "y")
+        assert len(finding.message.split("\n")) == 12
+        shown = judging.with_line(replace(finding, message=judging.text("n", "failed", [*"abc", "page: p"])), "y")
+        assert shown.message == "n: failed: a\n  b\n  c\n  y\n  page: p"

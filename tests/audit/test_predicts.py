@@ -45,7 +45,7 @@ def test_a_population_gives_the_accuracy_and_what_was_predicted_instead(audit, p
     assert (finding.value, finding.threshold, finding.mean) == (0.5, 0.75, 0.5)
     assert [result.outcome for result in finding.cases] == ["passed", "failed", "passed", "failed"]
     assert finding.message == (
-        "predicts: failed: 2 of 4 cases pass (50.0 %); 75 % required (margin -0.25)\n"
+        "predicts: failed: 2 of 4 cases pass (50.0 %); 75 % required (margin -0.25), 95 % interval 6.8 to 93.2 %\n"
         "  a case passes with label among the top 1 ≥ 1; mean 0.500, chance 0.333\n"
         "  worst: b 0.000 (labelled green, predicted red), d 0.000 (labelled blue, predicted green)\n"
         f"  page: {page}"
