@@ -48,13 +48,28 @@ def _to_numpy(tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: widened(np.asarray(tensor.numpy())), tensors)
 
 
-def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
+class _ReadsHere(keras.StatelessScope):  # type: ignore[misc]
+    """Reads each variable that is used in the graph in which the scope was opened, however deep inside it is used.
+
+    Freezing does not find what a function inside reads, and Keras' convolutions with groups are such functions.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._graph = tf.compat.v1.get_default_graph()
+
+    def get_current_value(self, variable: Any) -> Any:
+        if id(variable) not in self.state_mapping:
+            with self._graph.as_default():
+                self.state_mapping[id(variable)] = tf.convert_to_tensor(variable._value)
+        return self.state_mapping[id(variable)]
+
+
+def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - see `compiled`
     """See `Backend.looped`: one graph with a loop in it."""
 
     def program(count: Tensor, *tensors: Tensor) -> Any:
-        # Read here: freezing does not find what a function inside reads, as Keras' convolutions with groups are one.
-        values = [(variable, tf.convert_to_tensor(variable.value)) for variable in model.variables]
-        with keras.StatelessScope(state_mapping=values):
+        with _ReadsHere():
             return run(count, *tensors)
 
     def run(count: Tensor, *tensors: Tensor) -> Any:
