@@ -173,8 +173,11 @@ class TestFollows:
             seen.append(gradients[:1, 0, 0].argmax(axis=-1).tolist())
             return (gradients * activations).sum(axis=-1)
 
-        audit_of(_left_half_model()).assert_follows(
-            case(red=halves(90, 0), green=halves(0, 200), label=None), method=watched, correlation_at_least=-0.5
+        refused(
+            audit_of(_left_half_model()).assert_follows,
+            case(red=halves(90, 0), green=halves(0, 200), label=None),
+            method=watched,
+            correlation_at_least=-0.5,
         )
         assert seen == [[0], [0]]
 
@@ -444,7 +447,7 @@ def sign_of_the_gradient(activations, gradients, scores):
 
 def one_sign_only(activations, gradients, scores):
     """A known bad one: where the activity changes, with the first picture's sign only; else nothing."""
-    return edges(activations, gradients, scores) * _sign(gradients)
+    return edges(activations, gradients, scores) * -_sign(gradients)
 
 
 def _sign(gradients):
