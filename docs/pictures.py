@@ -165,7 +165,9 @@ def trust_table(engine: Engine, cases: Sequence[Case]) -> str:
         audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
         for method, layer in methods:
             found = [judged(audit, name, cases, method, layer) for name in columns]
-            cells = " | ".join(f"{one.mean:.2f} ({one.passed})" for one in found)
+            cells = " | ".join(
+                f"{'–' if one.mean is None else format(one.mean, '.2f')} ({one.passed})" for one in found
+            )
             title = f"`{method}`" if isinstance(method, str) else f"*{method.__name__.replace('_', ' ')}*"
             lines.append(f"| {title} | {cells} |")
     return "\n".join(lines)

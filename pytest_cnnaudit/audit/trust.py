@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit import metrics
+from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Target, audited
-from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, holds, number, where, with_line
+from pytest_cnnaudit.audit.dependence import Subject
+from pytest_cnnaudit.audit.judging import (
+    Judged,
+    Rule,
+    Score,
+    as_population,
+    holds,
+    no_evidence,
+    number,
+    where,
+    with_line,
+)
 from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.preprocessing import on_white, open_picture
@@ -29,6 +40,7 @@ Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Views: TypeAlias = Sequence[Mapping[str, Any]]
 
 CORRELATION = "rank correlation"
+MAGNITUDE = "magnitude of the rank correlation"
 SECOND = "second"
 # What is held in memory at once: the noisy copies of so many cases.
 _CASES_AT_ONCE = 16
@@ -56,9 +68,8 @@ class Trust(Base):
 
         `other` is the second class: a name or an index, a sequence of these (one for each case), or `"second"`,
         each case's most probable class but the target. A method that draws the same map for every class, as
-        guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. No
-        evidence at all for the other class counts as a correlation of 0. A case whose own heatmap is empty, or
-        the same in all cells, is unscorable and counts as not passed.
+        guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. A case
+        of which either heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
         """
         population = as_population(cases)
         limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
@@ -100,9 +111,10 @@ class Trust(Base):
 
         Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
         of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
-        The value is the area under P(target) of insertion minus that of deletion, minus the same for a seeded
-        random order of the same cells, which is the chance level. A case whose heatmap is empty, or the same in
-        all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable and counts as not passed.
+        The value is the area under P(target) of insertion minus that of deletion, minus the same for a
+        random order of the same cells, by the seed and the picture, which is the chance level. A case whose heatmap
+        is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
+        and counts as not passed.
         """
         population = as_population(cases)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
@@ -192,9 +204,8 @@ class Trust(Base):
         `transform` is `"mirror"` (left and right), `"flip"` (up and down), `"rotate90"`, or a pair of functions:
         one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back. Both maps
         are of the class of the untouched picture. Chance is what a heatmap that stays in its place, whatever the
-        picture, would reach: 1 for one that is symmetric, so such a case proves nothing.
-
-        A case whose heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
+        picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
+        it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
         """
         population = as_population(cases)
         limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
@@ -213,7 +224,10 @@ class Trust(Base):
             returned = as_heatmap(move.back(moved.maps[index]), heatmap)
             stayed = as_heatmap(move.back(heatmap), heatmap)
             chance = None if _unranked(maps, index) else _ranked(heatmap, stayed)
-            scores.append(_correlation(maps, index, returned, chance, "in the transformed picture"))
+            score = _correlation(maps, index, returned, chance, "in the transformed picture")
+            if chance is not None and holds(chance, limit):
+                score = Score(None, chance, f"a heatmap that stays in its place would reach {chance:.2f} too")
+            scores.append(score)
 
         def views(index: int) -> Views:
             return [self._view(move.name, move.case(population[index]), moved, index, scores[index])]
@@ -237,44 +251,46 @@ class Trust(Base):
         min_n: int | None = None,
         by: Literal["label", "group"] | None = None,
     ) -> Finding:
-        """With random weights the heatmap becomes another one: the rank correlation is at most `correlation_at_most`.
+        """With random weights the map becomes another one: |rank correlation| is at most `correlation_at_most`.
 
         Model-parameter randomisation (Adebayo 2018, arXiv:1810.03292): every layer from the output down to and
         including the explained one gets random weights (`Engine.reinitialized`; the model itself is not touched),
-        `samples` times (in pairs with opposite signs of the last kernel), and the correlations of the map before with
-        those after are averaged. A method whose maps
-        hardly change shows the picture's edges, not what the network learned. An empty map afterwards counts as 0.
-        Chance is 0, but wide for maps of few cells. A case whose own heatmap is empty, or the same in all cells, is
-        unscorable and counts as not passed.
+        `samples` times, and the magnitudes of the correlations of the map before with those after are averaged
+        (`metrics.randomisation_correlation`). The maps are the signed ones: with random weights a class is as likely
+        to be against activity as for it, so a map that is turned inside out is still the same one. A method whose
+        maps hardly change shows the picture's edges, not what the network learned.
+
+        Chance is that of unrelated maps of so many independent cells, and more for smooth ones. An empty map
+        afterwards is left out; where all are, the value is 0. A case whose own heatmap is empty, or the same in all
+        cells, is unscorable and counts as not passed.
         """
         population = as_population(cases)
-        limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
+        limit = Threshold(MAGNITUDE, number(correlation_at_most, "correlation_at_most", 0, 1), "at_most")
         samples = _whole(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
         # A method on the picture itself has the input for a layer: then all of them are re-initialised.
         path = maps.layer if maps.layer in [one.path for one in self.layers] else None
         seed, fresh = self._settings.seed, []
         for draw in range(samples):
-            # In pairs of opposite sign: as likely, and whether a random class likes activity cancels in the mean.
-            engine = self.engine.reinitialized(path, seed=seed * samples + draw // 2, negated=draw % 2 == 1)
+            engine = self.engine.reinitialized(path, seed=seed * samples + draw)
             target_classes = maps.targets.tolist()
             fresh.append(engine.heatmaps(population, target=target_classes, method=method, layer=layer, seed=seed))
-        single, scores = isinstance(cases, Case), []
-        for index, heatmap in enumerate(maps.maps):
+        single, chance, scores = isinstance(cases, Case), _chance_of_magnitude(maps), []
+        for index, signed in enumerate(maps.signed):
             problem = _unranked(maps, index)
             if problem:
-                scores.append(Score(None, 0.0, problem))
+                scores.append(Score(None, chance, problem))
                 continue
-            each = [metrics.randomisation_correlation(heatmap, one.maps[index : index + 1]) for one in fresh]
-            note = f"from {min(each):.2f} to {max(each):.2f} over {samples} re-initialisations"
-            scores.append(_noted(float(np.mean(each)), note, limit, single))
+            after = np.stack([one.signed[index] for one in fresh])
+            each = metrics.rank_correlation(np.broadcast_to(signed, after.shape), after, constant=0.0)
+            note = f"from {np.min(each):.2f} to {np.max(each):.2f} over {samples} re-initialisations"
+            scores.append(_noted(metrics.randomisation_correlation(signed, after), note, limit, single, chance))
 
         def views(index: int) -> Views:
             return [self._view("with random weights", population[index], fresh[0], index)]
 
-        judged = Judged("responds_to_weights", population, scores, (limit,), single, CORRELATION)
+        judged = Judged("responds_to_weights", population, scores, (limit,), single, MAGNITUDE)
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        finding = with_line(finding, _width_of_chance(maps))
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
     # The other class
@@ -341,12 +357,13 @@ class Trust(Base):
         """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
         grid = (maps.signed.shape[1], maps.signed.shape[2])
         order = metrics.relevance_order(maps.maps[index])
-        # From the beginning for each case: its value is the same whatever the population.
-        random = np.random.default_rng(self._settings.seed).permutation(len(order))
         picture = open_picture(case)
         if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
             picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
-        return Curves(picture, maps.geometries[index], grid), order, random
+        geometry = maps.geometries[index]
+        subject = Subject(where(case, index), edits.as_pixels(picture), (), geometry, self._settings.seed)
+        # An order of its own for each picture: one for all would have its luck in every value.
+        return Curves(picture, geometry, grid), order, subject.random("order").permutation(len(order))
 
     def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
         """The pictures half-way of both curves, with the curves as numbers."""
@@ -469,33 +486,23 @@ def _difference(fractions: Floats, probabilities: Floats) -> float:
 def _unranked(maps: Heatmaps, index: int) -> str:
     """Why nothing can be compared with a case's heatmap; empty where it can."""
     if maps.empty[index]:
-        return _emptiness(maps, index)
+        return no_evidence(maps.negative_share[index])
     if metrics.is_constant(maps.maps[index]):
         return "the heatmap is the same in all cells: there is nothing to compare"
     return ""
 
 
-def _emptiness(maps: Heatmaps, index: int) -> str:
-    negative = maps.negative_share[index]
-    return (
-        f"no positive evidence for this class at this layer (empty heatmap, {negative:.0%} of the evidence is negative)"
-    )
-
-
 def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | None, whose: str) -> Score:
-    """Of a case's heatmap with a second one; a second one that says nothing of places counts as 0."""
+    """Of a case's heatmap with a second one, unless one of them says nothing of places."""
     problem = _unranked(maps, index)
-    if problem:
-        return Score(None, chance, problem)
-    note = ""
-    if metrics.is_constant(second):
-        note = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}: counts as 0"
-    return Score(_ranked(maps.maps[index], second), chance, note=note)
+    if not problem and metrics.is_constant(second):
+        problem = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}"
+    return Score(None, chance, problem) if problem else Score(_ranked(maps.maps[index], second), chance)
 
 
-def _noted(value: float, note: str, limit: Threshold, single: bool) -> Score:
-    """A score whose chance level is 0, with its details where these are looked at."""
-    return Score(value, 0.0, note=note if single or not holds(value, limit) else "")
+def _noted(value: float, note: str, limit: Threshold, single: bool, chance: float = 0.0) -> Score:
+    """A score with its details where these are looked at."""
+    return Score(value, chance, note=note if single or not holds(value, limit) else "")
 
 
 def _ranked(first: Floats, second: Floats) -> float:
@@ -504,7 +511,7 @@ def _ranked(first: Floats, second: Floats) -> float:
 
 def _sensitivity(maps: Heatmaps, index: int, noisy: Floats) -> Score:
     if maps.empty[index]:
-        return Score(None, None, _emptiness(maps, index))
+        return Score(None, None, no_evidence(maps.negative_share[index]))
     if not len(noisy):
         return Score(None, None, "the picture has one colour only: noise in proportion to its range is none")
     return Score(metrics.max_sensitivity(maps.maps[index], np.maximum(noisy, 0)))
@@ -522,6 +529,12 @@ def _with_map(maps: Heatmaps, index: int, signed: Floats) -> Heatmaps:
     changed = maps.signed.copy()
     changed[index] = signed
     return replace(maps, signed=changed)
+
+
+def _chance_of_magnitude(maps: Heatmaps) -> float:
+    """The mean of |r| for unrelated maps of n independent cells: r is about normal, of variance 1 / (n − 1)."""
+    cells = maps.signed.shape[1] * maps.signed.shape[2]
+    return min(1.0, float(np.sqrt(2 / (np.pi * max(1, cells - 1)))))
 
 
 def _width_of_chance(maps: Heatmaps) -> str:

@@ -68,18 +68,21 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, constant: float | N
 
 
 def randomisation_correlation(before: ArrayLike, after: ArrayLike) -> float:
-    """How much of a map survives without the weights: its mean rank correlation with those of fresh weights.
+    """How much of a map survives without the weights: mean |rank correlation| with those of fresh weights, in [0, 1].
 
-    `before` is one map `(h, w)`, `after` those of R re-initialised networks `(R, h, w)`. An empty or constant one
-    of these has nothing in common with the map and counts as 0; for `before` it is a `ConstantHeatmapError`.
-    The model-parameter randomisation test (Adebayo 2018, arXiv:1810.03292). Chance is 0, but wide on small grids:
-    unrelated maps of n independent cells correlate with a standard deviation of 1/√(n − 1), smooth ones with more.
+    `before` is one signed map `(h, w)`, `after` those of R re-initialised networks `(R, h, w)`. A random head likes
+    what is there or dislikes it, so a map that follows the sign but else ignores the weights has correlations of
+    ±1, whose mean would be 0. An empty or constant one of `after` says nothing of places and is left out; the value
+    is 0 where all are. For `before` it is a `ConstantHeatmapError`. The model-parameter randomisation test (Adebayo
+    2018, arXiv:1810.03292). Unrelated maps of n independent cells reach about √(2 / (π(n − 1))), smooth ones more.
     """
-    maps, _ = _batched(after, "after")
+    maps, _ = _finite(after, "after")
     if is_constant(before):
         raise ConstantHeatmapError((0,))
-    one = np.broadcast_to(np.asarray(before), maps.shape)
-    return float(np.mean(rank_correlation(one, maps, constant=0.0)))
+    telling = maps[~np.asarray(is_constant(maps))]
+    if not len(telling):
+        return 0.0
+    return float(np.mean(np.abs(rank_correlation(np.broadcast_to(np.asarray(before), telling.shape), telling))))
 
 
 def relevance_order(heatmap: ArrayLike) -> NDArray[np.intp]:

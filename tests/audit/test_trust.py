@@ -1,5 +1,6 @@
 """Assertions on the explanations: known maps, known correlations, and methods that are known to be bad."""
 
+import hashlib
 from pathlib import Path
 
 import keras
@@ -86,10 +87,10 @@ class TestClassDiscriminative:
         values = together(audit.assert_class_discriminative, [one, two], ["green", 2], correlation_at_most=1)
         assert values == pytest.approx([1, 1])
 
-    def test_no_evidence_for_the_other_class_counts_as_0_and_says_so(self, audit):
-        finding = audit.assert_class_discriminative(case(red=RISING), "green")
-        assert finding.value == 0
-        assert "no positive evidence for 'green': counts as 0" in finding.message
+    def test_no_evidence_for_the_other_class_is_unscorable(self, audit):
+        finding = refused(audit.assert_class_discriminative, case(red=RISING), "green")
+        assert (finding.value, finding.unscorable) == (None, 1)
+        assert "no positive evidence for 'green'" in finding.message
 
     @pytest.mark.parametrize(("one", "why"), UNSCORABLE)
     def test_a_case_without_a_map_of_its_own_is_unscorable(self, audit, one, why):
@@ -140,7 +141,13 @@ class TestFollows:
         finding = audit.assert_follows(case(red=halves(10, 90)))
         assert (finding.value, finding.chance) == (pytest.approx(1), pytest.approx(-1))
         symmetric = np.repeat([[10, 90, 90, 10]], 4, axis=0)
-        assert audit.assert_follows(case(red=symmetric)).chance == pytest.approx(1)
+        finding = refused(audit.assert_follows, case(red=symmetric))
+        assert (finding.value, finding.unscorable, finding.chance) == (None, 1, pytest.approx(1))
+        assert "a heatmap that stays in its place would reach 1.00 too" in finding.message
+
+    def test_a_map_that_never_moves_is_unscorable(self, audit_of, honest, pictures):
+        finding = refused(audit_of(honest).assert_follows, pictures[:2], method=centre_blob)
+        assert (finding.passed, finding.unscorable) == (0, 2)
 
     def test_a_model_that_looks_at_a_fixed_place_does_not(self, audit_of):
         # Only the left half counts: mirrored and taken back, the map is of the right half.
@@ -156,7 +163,7 @@ class TestFollows:
 
         finding = audit.assert_follows(CASES[0], (upside_down, lambda heatmap: heatmap[::-1, ::-1]))
         assert finding.value == pytest.approx(1)
-        wrong = refused(audit.assert_follows, CASES[0], (upside_down, lambda heatmap: heatmap))
+        wrong = refused(audit.assert_follows, CASES[0], (upside_down, lambda heatmap: heatmap[::-1]))
         assert wrong.value == pytest.approx(wrong_value(CASES[0]))
 
     def test_both_maps_are_of_the_class_of_the_untouched_picture(self, audit_of):
@@ -166,15 +173,18 @@ class TestFollows:
             seen.append(gradients[:1, 0, 0].argmax(axis=-1).tolist())
             return (gradients * activations).sum(axis=-1)
 
-        audit_of(_left_half_model()).assert_follows(
-            case(red=halves(90, 0), green=halves(0, 200), label=None), method=watched, correlation_at_least=-1
+        refused(
+            audit_of(_left_half_model()).assert_follows,
+            case(red=halves(90, 0), green=halves(0, 200), label=None),
+            method=watched,
+            correlation_at_least=-0.5,
         )
         assert seen == [[0], [0]]
 
-    def test_nothing_in_the_transformed_picture_counts_as_0(self, audit_of):
+    def test_nothing_in_the_transformed_picture_is_unscorable(self, audit_of):
         finding = refused(audit_of(_left_half_model()).assert_follows, case(red=halves(90, 0)))
-        assert finding.value == 0
-        assert "no positive evidence in the transformed picture: counts as 0" in finding.message
+        assert (finding.value, finding.unscorable) == (None, 1)
+        assert "no positive evidence in the transformed picture" in finding.message
 
     @pytest.mark.parametrize(("one", "why"), UNSCORABLE)
     def test_a_case_without_a_map_of_its_own_is_unscorable(self, audit, one, why):
@@ -203,9 +213,9 @@ class TestFollows:
 
 
 def wrong_value(one):
-    """Spearman's correlation of the red channel with itself turned by 180 degrees."""
+    """Spearman's correlation of the red channel with itself mirrored."""
     red = one.image[..., 0].astype(float)
-    return metrics.rank_correlation(red, red[::-1, ::-1])
+    return metrics.rank_correlation(red, red[:, ::-1])
 
 
 def _left_half_model():
@@ -300,7 +310,7 @@ class TestFaithful:
         image, grey = Image.fromarray(one.image), np.rint(one.image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
         curves = Curves(open_picture(one), Geometry.identity(4, 4), (4, 4))
         blurred = np.asarray(curves.blurred)
-        orders = [np.argsort(-one.image[..., 0].ravel(), kind="stable"), np.random.default_rng(0).permutation(16)]
+        orders = [np.argsort(-one.image[..., 0].ravel(), kind="stable"), _random_order(one)]
         areas = []
         for order in orders:
             values = []
@@ -335,6 +345,18 @@ class TestFaithful:
         finding = refused(audit.assert_faithful, [CASES[0], blank_case("blank"), CASES[1]], gain_at_least=-2)
         assert (finding.passed, finding.unscorable, finding.n) == (2, 1, 3)
 
+    def test_each_picture_has_a_random_order_of_its_own(self, audit, results, monkeypatch):
+        orders = []
+        pictures = Curves.pictures
+
+        def watched(self, order, counts):
+            orders.append(tuple(order))
+            return pictures(self, order, counts)
+
+        monkeypatch.setattr(Curves, "pictures", watched)
+        audit.assert_faithful(CASES, gain_at_least=-2)
+        assert len(set(orders[1 : 2 * len(CASES) : 2])) == len(CASES)
+
     def test_a_prediction_that_never_moves_has_no_order_either(self, audit):
         finding = refused(audit.assert_faithful, case(red=RISING + 100), gain_at_least=-2)
         assert finding.unscorable == 1
@@ -345,6 +367,12 @@ class TestFaithful:
     )
     def test_wrong_numbers_are_errors(self, audit, options, match):
         assert match in message_of(ValueError, audit.assert_faithful, CASES, **options)
+
+
+def _random_order(one, seed=0):
+    """By the seed and the picture."""
+    content = hashlib.sha256(f"{seed} order {one.image.shape}".encode() + one.image.tobytes())
+    return np.random.default_rng(list(content.digest())).permutation(16)
 
 
 class TestCurves:
@@ -411,32 +439,48 @@ def like_guided_backpropagation(activations, gradients, scores):
     return edges(activations, gradients, scores) * (1 + strength / strength.max(axis=(1, 2), keepdims=True))
 
 
+def sign_of_the_gradient(activations, gradients, scores):
+    """A known bad one: where activity is high, or low, as the sign of the gradient says."""
+    energy = activations.mean(axis=-1)
+    return (energy - energy.mean(axis=(1, 2), keepdims=True)) * _sign(gradients)
+
+
+def one_sign_only(activations, gradients, scores):
+    """A known bad one: where the activity changes, with the first picture's sign only; else nothing."""
+    return edges(activations, gradients, scores) * -_sign(gradients)
+
+
+def _sign(gradients):
+    return np.sign(gradients.mean(axis=(1, 2, 3)))[:, None, None]
+
+
 class TestRespondsToWeights:
-    def test_the_value_is_the_mean_correlation_with_a_networks_of_these_weights(self, audit):
+    def test_the_value_is_the_mean_magnitude_with_a_networks_of_these_weights(self, audit):
         one = CASES[0]
         x = one.image.astype(np.float64)
         before, found = x[..., 0], []
         for draw in range(4):
-            generator = np.random.default_rng(draw // 2)
+            generator = np.random.default_rng(draw)
             convolution = generator.standard_normal((1, 1, 3, 3), np.float32)[0, 0] * np.sqrt(2 / 3)
-            head = generator.standard_normal((3, 3), np.float32) * np.sqrt(2 / 3) * (-1) ** draw
-            after = np.maximum(np.maximum(x @ convolution, 0) @ head[:, 0], 0)
-            found.append(metrics.rank_correlation(before, after, constant=0.0))
+            head = generator.standard_normal((3, 3), np.float32) * np.sqrt(2 / 3)
+            found.append(metrics.rank_correlation(before, np.maximum(x @ convolution, 0) @ head[:, 0], constant=0.0))
         finding = audit.assert_responds_to_weights(one, samples=4, correlation_at_most=1)
-        assert finding.value == pytest.approx(np.mean(found), abs=1e-4)
-        assert finding.chance == 0
+        assert finding.value == pytest.approx(np.mean(np.abs(found)), abs=1e-4)
+        assert finding.chance == pytest.approx(np.sqrt(2 / np.pi / 15))
         assert f"from {min(found):.2f} to {max(found):.2f} over 4 re-initialisations" in finding.message
 
     def test_grad_cam_on_a_trained_network_passes(self, audit_of, honest, pictures):
         finding = audit_of(honest).assert_responds_to_weights(pictures)
         assert finding.passed == len(pictures)
-        assert max(result.value for result in finding.cases) < 0.35
+        assert max(result.value for result in finding.cases) < 0.45
 
     @pytest.mark.parametrize(
         ("method", "layer", "least"),
         [
             (centre_blob, None, 1),
             (edges, "rescaling", 1),
+            (sign_of_the_gradient, None, 0.6),
+            (one_sign_only, None, 0.7),
             (like_guided_backpropagation, "rescaling", 0.9),
             ("eigen-cam", "rescaling", 1),
         ],
@@ -471,7 +515,7 @@ ALL = [
     ("assert_class_discriminative", ("second",), {"correlation_at_most": 1}),
     ("assert_faithful", (), {"gain_at_least": -2}),
     ("assert_stable", (), {"change_at_most": 9}),
-    ("assert_follows", (), {"correlation_at_least": -1}),
+    ("assert_follows", (), {"correlation_at_least": 0.8}),
     ("assert_responds_to_weights", (), {"correlation_at_most": 1}),
 ]
 

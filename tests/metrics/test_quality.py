@@ -102,10 +102,11 @@ def test_constant_maps_are_told_from_others_whatever_their_scale():
 
 
 class TestRandomisation:
-    def test_the_mean_over_the_networks_with_an_empty_map_as_0(self):
+    def test_the_mean_magnitude_over_the_networks_whose_map_is_not_empty(self):
         before = np.array([[1.0, 2.0], [3.0, 4.0]])
         after = np.stack([before, -before, np.zeros((2, 2)), [[2, 1], [4, 3]]])
-        assert metrics.randomisation_correlation(before, after) == pytest.approx((1 - 1 + 0 + 0.6) / 4)
+        assert metrics.randomisation_correlation(before, after) == pytest.approx((1 + 1 + 0.6) / 3)
+        assert metrics.randomisation_correlation(before, np.zeros((3, 2, 2))) == 0
 
     def test_a_map_that_ignores_the_weights_scores_1(self):
         blob = metrics.centre_prior((5, 5))
