@@ -490,7 +490,7 @@ class TestRespondsToWeights:
             audit_of(honest).assert_responds_to_weights, pictures[:3], method=method, layer=layer, samples=2
         )
         assert finding.passed == 0
-        assert min(result.value for result in finding.cases) >= least - 1e-9
+        assert min(result.value for result in finding.cases if result.value is not None) >= least - 1e-9
 
     def test_a_method_on_the_picture_re_initialises_all_layers(self, audit_of, honest, pictures):
         finding = audit_of(honest).assert_responds_to_weights(pictures[:2], method="saliency", samples=2)
