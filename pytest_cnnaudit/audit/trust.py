@@ -71,7 +71,7 @@ class Trust(Base):
         guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. A case
         of which either heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
         maps, aim = self._explain(population, target, method, layer)
         classes = self._other_classes(other, population, maps)
@@ -116,7 +116,7 @@ class Trust(Base):
         is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
         and counts as not passed.
         """
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
         steps = _whole(steps, "steps", 2)
         maps, aim = self._explain(population, target, method, layer)
@@ -163,7 +163,7 @@ class Trust(Base):
         maps are of the class of the untouched picture. A case whose heatmap is empty, or whose picture has one
         colour only, is unscorable and counts as not passed.
         """
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         limit = Threshold("change", number(change_at_most, "change_at_most", 0), "at_most")
         noise = number(noise, "noise", 0, 1)
         if not noise:
@@ -207,7 +207,7 @@ class Trust(Base):
         picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
         it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
         """
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
         move = as_move(transform)
         maps, aim = self._explain(population, target, method, layer)
@@ -255,16 +255,15 @@ class Trust(Base):
 
         Model-parameter randomisation (Adebayo 2018, arXiv:1810.03292): every layer from the output down to and
         including the explained one gets random weights (`Engine.reinitialized`; the model itself is not touched),
-        `samples` times, and the magnitudes of the correlations of the map before with those after are averaged
-        (`metrics.randomisation_correlation`). The maps are the signed ones: with random weights a class is as likely
-        to be against activity as for it, so a map that is turned inside out is still the same one. A method whose
+        `samples` times, and the correlations of the map before with those after are averaged. With random weights a
+        class is as likely to be against activity as for it, so of a map after and its negative the one that is less
+        like the map before counts (`metrics.randomisation_correlation`); an empty map counts as 0. A method whose
         maps hardly change shows the picture's edges, not what the network learned.
 
-        Chance is that of unrelated maps of so many independent cells, and more for smooth ones. An empty map
-        afterwards is left out; where all are, the value is 0. A case whose own heatmap is empty, or the same in all
-        cells, is unscorable and counts as not passed.
+        Chance is that of unrelated maps of so many independent cells, and more for smooth ones. A case whose own
+        heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases)
+        population = as_population(cases, pictures=True)
         limit = Threshold(MAGNITUDE, number(correlation_at_most, "correlation_at_most", 0, 1), "at_most")
         samples = _whole(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
@@ -282,9 +281,9 @@ class Trust(Base):
                 scores.append(Score(None, chance, problem))
                 continue
             after = np.stack([one.signed[index] for one in fresh])
-            each = metrics.rank_correlation(np.broadcast_to(signed, after.shape), after, constant=0.0)
+            each = [metrics.randomisation_correlation(signed, one[None]) for one in after]
             note = f"from {np.min(each):.2f} to {np.max(each):.2f} over {samples} re-initialisations"
-            scores.append(_noted(metrics.randomisation_correlation(signed, after), note, limit, single, chance))
+            scores.append(_noted(float(np.mean(each)), note, limit, single, chance))
 
         def views(index: int) -> Views:
             return [self._view("with random weights", population[index], fresh[0], index)]

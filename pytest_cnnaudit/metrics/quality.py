@@ -68,21 +68,29 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, constant: float | N
 
 
 def randomisation_correlation(before: ArrayLike, after: ArrayLike) -> float:
-    """How much of a map survives without the weights: mean |rank correlation| with those of fresh weights, in [0, 1].
+    """How much of a map survives without the weights: 0 where nothing does, 1 where all of it does.
 
-    `before` is one signed map `(h, w)`, `after` those of R re-initialised networks `(R, h, w)`. A random head likes
-    what is there or dislikes it, so a map that follows the sign but else ignores the weights has correlations of
-    ±1, whose mean would be 0. An empty or constant one of `after` says nothing of places and is left out; the value
-    is 0 where all are. For `before` it is a `ConstantHeatmapError`. The model-parameter randomisation test (Adebayo
-    2018, arXiv:1810.03292). Unrelated maps of n independent cells reach about √(2 / (π(n − 1))), smooth ones more.
+    `before` is one signed map `(h, w)`, `after` those of R re-initialised networks `(R, h, w)`. What is for a class
+    and what is against it are a matter of luck in a random network, so the positive part of `before` is correlated
+    by rank with both parts of each of `after`, and the smaller magnitude counts: that of the only one where the
+    other is empty, 0 where both are. The value is the mean over R. `ConstantHeatmapError` where the positive part
+    of `before` is constant. The model-parameter randomisation test (Adebayo 2018, arXiv:1810.03292). Unrelated maps
+    of n independent cells reach less than √(2 / (π(n − 1))), smooth ones more.
     """
-    maps, _ = _finite(after, "after")
-    if is_constant(before):
+    signed, single = _finite(after, "after")
+    if single:
+        raise ValueError(f"after has shape {np.shape(after)}; give the maps of all re-initialised networks, (R, h, w)")
+    evidence = np.maximum(np.asarray(before, np.float64), 0)
+    if is_constant(evidence):
         raise ConstantHeatmapError((0,))
-    telling = maps[~np.asarray(is_constant(maps))]
-    if not len(telling):
-        return 0.0
-    return float(np.mean(np.abs(rank_correlation(np.broadcast_to(np.asarray(before), telling.shape), telling))))
+    parts = np.stack([np.maximum(signed, 0), np.maximum(-signed, 0)])
+    smallest = np.full(len(signed), np.inf)
+    for part in parts:
+        telling = ~np.asarray(is_constant(part))
+        if telling.any():
+            found = np.abs(rank_correlation(np.broadcast_to(evidence, part[telling].shape), part[telling]))
+            smallest[telling] = np.minimum(smallest[telling], found)
+    return float(np.mean(np.where(np.isinf(smallest), 0.0, smallest)))
 
 
 def relevance_order(heatmap: ArrayLike) -> NDArray[np.intp]:

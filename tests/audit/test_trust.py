@@ -455,7 +455,7 @@ def _sign(gradients):
 
 
 class TestRespondsToWeights:
-    def test_the_value_is_the_mean_magnitude_with_a_networks_of_these_weights(self, audit):
+    def test_the_value_is_the_mean_over_networks_of_these_weights(self, audit):
         one = CASES[0]
         x = one.image.astype(np.float64)
         before, found = x[..., 0], []
@@ -463,16 +463,18 @@ class TestRespondsToWeights:
             generator = np.random.default_rng(draw)
             convolution = generator.standard_normal((1, 1, 3, 3), np.float32)[0, 0] * np.sqrt(2 / 3)
             head = generator.standard_normal((3, 3), np.float32) * np.sqrt(2 / 3)
-            found.append(metrics.rank_correlation(before, np.maximum(x @ convolution, 0) @ head[:, 0], constant=0.0))
+            after = np.maximum(x @ convolution, 0) @ head[:, 0]
+            parts = [part for part in (np.maximum(after, 0), np.maximum(-after, 0)) if np.ptp(part)]
+            found.append(min(abs(metrics.rank_correlation(before, part)) for part in parts))
         finding = audit.assert_responds_to_weights(one, samples=4, correlation_at_most=1)
-        assert finding.value == pytest.approx(np.mean(np.abs(found)), abs=1e-4)
+        assert finding.value == pytest.approx(np.mean(found), abs=1e-4)
         assert finding.chance == pytest.approx(np.sqrt(2 / np.pi / 15))
         assert f"from {min(found):.2f} to {max(found):.2f} over 4 re-initialisations" in finding.message
 
     def test_grad_cam_on_a_trained_network_passes(self, audit_of, honest, pictures):
         finding = audit_of(honest).assert_responds_to_weights(pictures)
         assert finding.passed == len(pictures)
-        assert max(result.value for result in finding.cases) < 0.45
+        assert max(result.value for result in finding.cases) < 0.4
 
     @pytest.mark.parametrize(
         ("method", "layer", "least"),
@@ -482,7 +484,7 @@ class TestRespondsToWeights:
             (sign_of_the_gradient, None, 0.6),
             (one_sign_only, None, 0.7),
             (like_guided_backpropagation, "rescaling", 0.9),
-            ("eigen-cam", "rescaling", 1),
+            ("eigen-cam", "rescaling", 0.6),
         ],
     )
     def test_methods_that_ignore_the_weights_are_refused(self, audit_of, honest, pictures, method, layer, least):

@@ -102,11 +102,17 @@ def test_constant_maps_are_told_from_others_whatever_their_scale():
 
 
 class TestRandomisation:
-    def test_the_mean_magnitude_over_the_networks_whose_map_is_not_empty(self):
+    def test_the_mean_over_the_networks_where_an_empty_map_is_0(self):
         before = np.array([[1.0, 2.0], [3.0, 4.0]])
         after = np.stack([before, -before, np.zeros((2, 2)), [[2, 1], [4, 3]]])
-        assert metrics.randomisation_correlation(before, after) == pytest.approx((1 + 1 + 0.6) / 3)
+        assert metrics.randomisation_correlation(before, after) == pytest.approx((1 + 1 + 0 + 0.6) / 4)
         assert metrics.randomisation_correlation(before, np.zeros((3, 2, 2))) == 0
+
+    def test_of_both_parts_of_a_signed_map_the_less_alike_counts(self):
+        before, after = np.array([[4.0, 3.0], [-1.0, 0.0]]), np.array([[4.0, -3.0], [-2.0, 1.0]])
+        both = [stats.spearmanr([4, 3, 0, 0], part).statistic for part in ([4, 0, 0, 1], [0, 3, 2, 0])]
+        assert abs(both[0]) != pytest.approx(abs(both[1]))
+        assert metrics.randomisation_correlation(before, after[None]) == pytest.approx(min(map(abs, both)))
 
     def test_a_map_that_ignores_the_weights_scores_1(self):
         blob = metrics.centre_prior((5, 5))
