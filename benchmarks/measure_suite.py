@@ -21,12 +21,14 @@ from pytest_cnnaudit.results import Results
 
 FIXTURES = SMALL_MODEL.parent
 TEST = "benchmarks/measure_suite.py::suite"
+EDITS = 4
+"""A picture with the object hidden, and three controls."""
 MOSTLY = 0.8
 """The assertions pass, as in a suite that a model is released by: no page is made."""
 
 
 def measure_suite(options: argparse.Namespace) -> list[Row]:
-    """The fixtures' honest model: accuracy alone, and eight assertions, of a new session each."""
+    """The fixtures' honest model: accuracy alone, and eight assertions, of a new session each; an intervention."""
     with tempfile.TemporaryDirectory() as folder:
         cases = varied_cases(options.suite_pictures, Path(folder))
         engine = Engine(small_model(), class_names=FIXTURES / "class_names.txt")
@@ -37,6 +39,8 @@ def measure_suite(options: argparse.Namespace) -> list[Row]:
             "accuracy": lambda: run(["assert_predicts"], engine, cases, Path(folder)),
             "suite": lambda: run(list(SUITE), engine, cases, Path(folder)),
             "unforeseen": lambda: run(list(SUITE), engine, cases, Path(folder), foreseen=()),
+            "four forward": lambda: [forward(batch.inputs) for batch in engine._batches(cases * EDITS)],
+            "hidden": hidden(engine, cases, Path(folder)),
         }
         seconds = interleaved(rivals, options.suite_rounds, options.clock)
     against = "forward pass + loading"
@@ -45,7 +49,17 @@ def measure_suite(options: argparse.Namespace) -> list[Row]:
         ratio(f"the same, not foreseen / {against}", seconds["unforeseen"], seconds["forward"], "at most", 3.0),
         ratio(f"accuracy alone / {against}", seconds["accuracy"], seconds["forward"], "at most", 1.3),
         ratio(f"loading / {against}", seconds["loading"], seconds["forward"], "at most", 1.0),
+        ratio(f"objects hidden / {EDITS} × {against}", seconds["hidden"], seconds["four forward"], "at most", 2.0),
     ]
+
+
+def hidden(engine: Engine, cases: list[Case], folder: Path) -> Callable[[], Any]:
+    """`assert_object_matters` in a session that has predicted the pictures: only the edited ones are left."""
+    recorder, results = Recorder(folder / "report", "edits"), Results(engine)
+    recorder.start(TEST)
+    audit = Audit(TEST, recorder, lambda: results)
+    results.predictions(cases)
+    return lambda: audit.assert_object_matters(cases, fill="mean", drop_at_least=0, mostly=0.01)
 
 
 def run(

@@ -63,7 +63,7 @@ CATALOGUE: Mapping[str, Test] = {
     ),
     "faithful": lambda audit, cases: audit.assert_faithful(cases, mostly=HALF),
     "stable": lambda audit, cases: audit.assert_stable(cases, mostly=MOST),
-    "follows": lambda audit, cases: audit.assert_follows(cases, mostly=HALF),
+    "follows": lambda audit, cases: audit.assert_follows(cases, correlation_at_least=0.6, mostly=HALF),
     "responds_to_weights": lambda audit, cases: audit.assert_responds_to_weights(cases, mostly=MOST),
     "sparsity_rises": lambda audit, cases: audit.assert_sparsity_rises(cases),
     "no_dead_filters": lambda audit, cases: audit.assert_no_dead_filters(cases),

@@ -68,8 +68,9 @@ class Trust(Base):
 
         `other` is the second class: a name or an index, a sequence of these (one for each case), or `"second"`,
         each case's most probable class but the target. A method that draws the same map for every class, as
-        guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. A case
-        of which either heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
+        guided backpropagation does (Adebayo 2018, arXiv:1810.03292), explains the picture, not the decision. Where
+        nothing speaks for the other class, what speaks against it is compared: its map before ReLU. A case whose own
+        heatmap is empty, or either the same in all cells, is unscorable and counts as not passed.
         """
         population = as_population(cases, pictures=True)
         limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
@@ -80,7 +81,7 @@ class Trust(Base):
         )
         names = [self._class_name(index) for index in classes]
         scores = [
-            _correlation(maps, index, others.maps[index], 0.0, f"for {names[index]!r}")
+            _correlation(maps, index, _evidence(others, index), 0.0, f"for {names[index]!r}")
             for index in range(len(population))
         ]
 
@@ -497,6 +498,12 @@ def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | Non
     if not problem and metrics.is_constant(second):
         problem = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}"
     return Score(None, chance, problem) if problem else Score(_ranked(maps.maps[index], second), chance)
+
+
+def _evidence(maps: Heatmaps, index: int) -> Floats:
+    """One heatmap, or before ReLU where it is empty."""
+    evidence: Floats = maps.signed[index] if maps.empty[index] else maps.maps[index]
+    return evidence
 
 
 def _noted(value: float, note: str, limit: Threshold, single: bool, chance: float = 0.0) -> Score:

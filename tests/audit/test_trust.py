@@ -87,7 +87,12 @@ class TestClassDiscriminative:
         values = together(audit.assert_class_discriminative, [one, two], ["green", 2], correlation_at_most=1)
         assert values == pytest.approx([1, 1])
 
-    def test_no_evidence_for_the_other_class_is_unscorable(self, audit):
+    def test_what_speaks_against_the_other_class_is_compared_where_nothing_speaks_for_it(self, audit_of):
+        audit = audit_of(colour_model([[1, -1, 0], [0, 1, 0], [0, 0, 1]]))
+        finding = audit.assert_class_discriminative(case(red=RISING), "green")
+        assert (finding.value, finding.unscorable) == (pytest.approx(-1), 0)
+
+    def test_no_evidence_for_the_other_class_or_against_it_is_unscorable(self, audit):
         finding = refused(audit.assert_class_discriminative, case(red=RISING), "green")
         assert (finding.value, finding.unscorable) == (None, 1)
         assert "no positive evidence for 'green'" in finding.message
