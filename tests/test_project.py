@@ -50,7 +50,11 @@ def written_files() -> list[Path]:
     """Every file that people wrote: not hidden (but for .ci), not generated."""
     files = []
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name == ".ci" or (name[0] != "." and name not in GENERATED)]
+        folders[:] = [
+            name
+            for name in folders
+            if name == ".ci" or not (name[0] == "." or name in GENERATED or name.startswith("cnnaudit-report"))
+        ]
         files += [Path(folder) / name for name in names]
     return files
 
