@@ -28,7 +28,7 @@ from pytest_cnnaudit.cases import (
     check_regions,
     read_picture,
 )
-from pytest_cnnaudit.keras_resizing import KerasResizing, Resize
+from pytest_cnnaudit.keras_resizing import KerasResizing, Resize, frame
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -301,18 +301,23 @@ class Preprocessing:
         height, width = _as_size(self.size)
         colored = _colored(picture, self.color)
         if self.resizing is None:
-            placed, geometry = _place(colored, width, height, self.resize)
-            pixels = _channels(placed).astype(np.float32)
+            pixels = _channels(_placed(colored, width, height, self.resize)).astype(np.float32)
         else:
-            pixels, part = self.resizing.resized(_channels(colored), (height, width), self.resize)
-            geometry = _geometry(part, (height, width), colored.size)
+            pixels, _ = self.resizing.resized(_channels(colored), (height, width), self.resize)
         if self.color == "bgr":
             pixels = pixels[..., ::-1]
-        return self._scaled(np.array(pixels, order="C")), geometry
+        return self._scaled(np.array(pixels, order="C")), self.geometry(*colored.size)
 
     def geometry(self, width: int, height: int) -> Geometry:
-        """Where the pixels of a picture of this size go; size and color must be known."""
-        return replace(self, scale=None)(Image.new("L", (width, height)))[1]
+        """Where the pixels of a picture of this size go; the size of the model's input must be known."""
+        if self.size is None:
+            raise ValueError("size is not known yet: give it, or use `.bound(model.input_shape[1:])`")
+        rows, columns = _as_size(self.size)
+        if self.resizing is None:
+            return _layout((width, height), columns, rows, self.resize).geometry
+        left, top, part_width, part_height = frame(width, height, (rows, columns), self.resize)
+        scale_x, scale_y = columns / part_width, rows / part_height
+        return Geometry(scale_x, scale_y, -left * scale_x, -top * scale_y, columns, rows, width, height)
 
     def black(self) -> Float32:
         """What a black picture becomes, float32 (H, W, C); size and color must be known."""
@@ -371,38 +376,42 @@ def _channels(picture: Image.Image) -> npt.NDArray[np.uint8]:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _geometry(part: tuple[int, int, int, int], size: tuple[int, int], source: tuple[int, int]) -> Geometry:
-    """Of a part (left, top, width, height) of the original that is stretched to the size (height, width)."""
-    scale_x, scale_y = size[1] / part[2], size[0] / part[3]
-    return Geometry(scale_x, scale_y, -part[0] * scale_x, -part[1] * scale_y, size[1], size[0], *source)
+@dataclass(frozen=True)
+class _Layout:
+    """Which `part` of the original (left, top, right, bottom) fills which `size` of the model's frame from `at` on."""
+
+    part: tuple[float, float, float, float]
+    size: tuple[int, int]
+    at: tuple[int, int]
+    geometry: Geometry
 
 
-def _place(picture: Image.Image, width: int, height: int, resize: Resize) -> tuple[Image.Image, Geometry]:
-    """The picture resized into a frame of this size, and the geometry of where it really lies."""
-    source_width, source_height = picture.size
-    scale_x, scale_y = width / source_width, height / source_height
+def _layout(source: tuple[int, int], width: int, height: int, resize: Resize) -> _Layout:
+    scale_x, scale_y = width / source[0], height / source[1]
     if resize == "pad":
-        return _padded(picture, width, height, min(scale_x, scale_y))
+        scale = min(scale_x, scale_y)
+        size = min(width, max(1, round(source[0] * scale))), min(height, max(1, round(source[1] * scale)))
+        at = (width - size[0]) // 2, (height - size[1]) // 2
+        geometry = Geometry(size[0] / source[0], size[1] / source[1], *at, width, height, *source)
+        return _Layout((0, 0, *source), size, at, geometry)
     left = top = 0.0
     if resize == "crop":
         scale_x = scale_y = max(scale_x, scale_y)
-        left = max(0.0, (source_width - width / scale_x) / 2)
-        top = max(0.0, (source_height - height / scale_y) / 2)
-    part = (left, top, source_width - left, source_height - top)
-    resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=part)
-    offsets = (0.0 - left * scale_x, 0.0 - top * scale_y)
-    return resized, Geometry(scale_x, scale_y, *offsets, width, height, source_width, source_height)
+        left = max(0.0, (source[0] - width / scale_x) / 2)
+        top = max(0.0, (source[1] - height / scale_y) / 2)
+    geometry = Geometry(scale_x, scale_y, 0.0 - left * scale_x, 0.0 - top * scale_y, width, height, *source)
+    return _Layout((left, top, source[0] - left, source[1] - top), (width, height), (0, 0), geometry)
 
 
-def _padded(picture: Image.Image, width: int, height: int, scale: float) -> tuple[Image.Image, Geometry]:
-    source_width, source_height = picture.size
-    inner_width = min(width, max(1, round(source_width * scale)))
-    inner_height = min(height, max(1, round(source_height * scale)))
-    left, top = (width - inner_width) // 2, (height - inner_height) // 2
+def _placed(picture: Image.Image, width: int, height: int, resize: Resize) -> Image.Image:
+    """The picture resized into a frame of this size, the rest black."""
+    layout = _layout(picture.size, width, height, resize)
+    resized = picture.resize(layout.size, Image.Resampling.BILINEAR, box=layout.part)
+    if layout.size == (width, height):
+        return resized
     black = Image.new(picture.mode, (width, height), (0, 0, 0, 255) if picture.mode == "RGBA" else 0)
-    black.paste(picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR), (left, top))
-    scales = (inner_width / source_width, inner_height / source_height)
-    return black, Geometry(*scales, left, top, width, height, source_width, source_height)
+    black.paste(resized, layout.at)
+    return black
 
 
 def on_white(picture: Image.Image) -> Image.Image:

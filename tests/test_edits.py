@@ -239,16 +239,29 @@ def test_large_pictures_are_searched_in_steps():
 def test_a_control_never_touches_the_region_and_never_hides_more(height, width, data, seed):
     cells = data.draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width).filter(any))
     coverage = np.array(cells, np.float32).reshape(height, width)
-    brute = [
-        (down, across)
-        for down in range(-height, height + 1)
-        for across in range(-width, width + 1)
-        if _fits(coverage, down, across)
-    ]
-    assert sorted(map(tuple, edits._places(coverage).tolist())) == brute
+    assert places(coverage) == brute_force(coverage)
     for control in edits.controls(coverage, random(seed)):
         assert not (control * coverage).any()
         assert control.sum() == min(coverage.sum(), (coverage == 0).sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 20), st.integers(3, 20), st.data())
+def test_a_rectangle_finds_every_place_beside_itself(height, width, data):
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
+    coverage = covered(height, width, (left, top, right, bottom))
+    assert places(coverage) == brute_force(coverage)
+
+
+def places(coverage):
+    return sorted(map(tuple, edits._places(coverage).tolist()))
+
+
+def brute_force(coverage):
+    height, width = coverage.shape
+    moves = ((down, across) for down in range(-height, height + 1) for across in range(-width, width + 1))
+    return [move for move in moves if _fits(coverage, *move)]
 
 
 def _fits(coverage, down, across):

@@ -634,11 +634,8 @@ def test_pad_keeps_a_line_of_an_extreme_picture() -> None:
 @relaxed
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 600), st.integers(1, 600))
 def test_crop_and_pad_show_the_centre_undistorted(width: int, height: int, rows: int, columns: int) -> None:
-    from pytest_cnnaudit.preprocessing import _place
-
-    picture = Image.new("L", (width, 1)).resize((width, 1)) if height == 1 else Image.new("L", (width, height))
     for resize in ("crop", "pad"):
-        _, geometry = _place(picture, columns, rows, resize)  # type: ignore[arg-type]
+        geometry = Preprocessing((rows, columns), resize=resize).geometry(width, height)  # type: ignore[arg-type]
         frame = geometry.frame
         half = 0.5 if resize == "pad" else 1e-6
         assert abs((frame.left + frame.right) / 2 - width / 2) * geometry.scale_x <= half + 1e-6
