@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -374,16 +373,10 @@ def _check_keras_starts() -> None:
 
 @pytest.fixture(scope="session")
 def _cnnaudit_results(request: pytest.FixtureRequest, cnnaudit_engine: Engine) -> Results:
+    from pytest_cnnaudit.foresight import foreseen
     from pytest_cnnaudit.results import Results
 
-    codes = (getattr(getattr(item, "function", None), "__code__", None) for item in request.session.items)
-    return Results(cnnaudit_engine, foreseen=set().union(*(_names_in(code) for code in codes if code is not None)))
-
-
-def _names_in(code: CodeType) -> set[str]:
-    """The attributes that a function uses: a hint at the assertions that its test will make, which saves time only."""
-    inside = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*map(_names_in, inside))
+    return Results(cnnaudit_engine, foreseen=foreseen(request.session.items, request.config.rootpath))
 
 
 @pytest.fixture

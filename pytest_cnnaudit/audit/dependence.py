@@ -22,12 +22,13 @@ from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Region, Target, audited
 from pytest_cnnaudit.audit.judging import (
+    EXCESS,
     ROUNDING,
     Judged,
     Rule,
     Score,
+    as_limits,
     as_population,
-    holds,
     listed,
     number,
     where,
@@ -129,7 +130,7 @@ class Dependence(Base):
         of the picture, is unscorable and counts as not passed.
         """
         edits.check_fill(fill)
-        limit = Threshold(f"drop of P ({fill})", number(drop_at_least, "drop_at_least", 0, 1), "at_least")
+        limits = (Threshold(f"drop of P ({fill})", number(drop_at_least, "drop_at_least", 0, 1), "at_least"),)
 
         def score(whole: float, edited: list[float]) -> Score:
             hidden, *controls = edited
@@ -138,14 +139,15 @@ class Dependence(Base):
 
         make = functools.partial(hidden_and_controls, fill=fill)
         rule = Rule(mostly, confidence, min_n, by)
-        return self._depends("object_matters", cases, limit, rule, region, target, make, score, chance=0.0)
+        return self._depends("object_matters", cases, limits, rule, region, target, make, score, chance=0.0)
 
     @audited
     def assert_object_suffices(
         self,
         cases: Case | Sequence[Case],
         *,
-        keep_at_least: float = 0.5,
+        keep_at_least: float | None = 0.5,
+        excess_at_least: float | None = None,
         fill: Fill = "blur",
         region: Region | Sequence[Region] | None = None,
         target: Target = None,
@@ -156,20 +158,29 @@ class Dependence(Base):
     ) -> Finding:
         """The target's probability is at least `keep_at_least` where everything but the object is hidden.
 
-        `fill`, `region` and what is unscorable: see `assert_object_matters`. Chance is 1 / classes for classes that
-        exclude each other.
+        `fill`, `region` and what is unscorable: see `assert_object_matters`. Chance a is 1 / classes for classes that
+        exclude each other, and `excess_at_least` demands (P − a) / (1 − a) above it, which means the same for any
+        number of classes. None drops a limit.
         """
         edits.check_fill(fill)
-        limit = Threshold(f"P of the object alone ({fill})", number(keep_at_least, "keep_at_least", 0, 1), "at_least")
+        limits = as_limits(
+            (f"P of the object alone ({fill})", keep_at_least, "at_least", "keep_at_least"),
+            (EXCESS, excess_at_least, "at_least", "excess_at_least"),
+        )
 
         def score(whole: float, edited: list[float]) -> Score:
             return Score(edited[0], note=f"P {whole:.3f} of the whole picture")
 
         exclusive = self.engine.activation == "softmax" or self.engine.num_classes == 2
         chance = 1 / self.engine.num_classes if exclusive else None
+        if chance is None and excess_at_least is not None:
+            raise ValueError(
+                f"excess_at_least is {excess_at_least!r}, but {self.engine.num_classes} classes that do not exclude "
+                "each other have no chance level: leave it to keep_at_least"
+            )
         make = functools.partial(object_alone, fill=fill)
         rule = Rule(mostly, confidence, min_n, by)
-        return self._depends("object_suffices", cases, limit, rule, region, target, make, score, chance=chance)
+        return self._depends("object_suffices", cases, limits, rule, region, target, make, score, chance=chance)
 
     @audited
     def assert_ignores_patch(
@@ -194,9 +205,9 @@ class Dependence(Base):
         """
         make = functools.partial(patched, patch=_picture(patch, "patch"), place=_place(where), size=_size(size, where))
         check = functools.partial(_patch_problem, place=where)
-        limit = Threshold("share of places that keep the class", 1.0, "at_least")
+        limits = (Threshold("share of places that keep the class", 1.0, "at_least"),)
         rule = Rule(mostly, confidence, min_n, by)
-        return self._keeps("ignores_patch", cases, limit, rule, None, make, check)
+        return self._keeps("ignores_patch", cases, limits, rule, None, make, check)
 
     @audited
     def assert_ignores_background(
@@ -219,19 +230,21 @@ class Dependence(Base):
         `assert_object_matters`.
         """
         grounds = [on_white(_picture(ground, name)) for ground, name in _named_pictures(backgrounds, "backgrounds")]
-        limit = Threshold("share of backgrounds that keep the class", number(at_least, "at_least", 0, 1), "at_least")
+        limits = (
+            Threshold("share of backgrounds that keep the class", number(at_least, "at_least", 0, 1), "at_least"),
+        )
         given = _given_regions(region)
         _check_regions_given(as_population(cases), given)
         make = functools.partial(on_backgrounds, grounds=grounds)
         check = functools.partial(_region_problem, single=isinstance(cases, Case))
         rule = Rule(mostly, confidence, min_n, by)
-        return self._keeps("ignores_background", cases, limit, rule, given, make, check)
+        return self._keeps("ignores_background", cases, limits, rule, given, make, check)
 
     def _depends(
         self,
         name: str,
         cases: Case | Sequence[Case],
-        limit: Threshold,
+        limits: tuple[Threshold, ...],
         rule: Rule,
         region: Region | Sequence[Region] | None,
         target: Target,
@@ -251,7 +264,7 @@ class Dependence(Base):
             edited = self.engine.predictions(logits).probabilities[:, one].tolist()
             scored = Score(None, unscorable=problem) if problem else score(float(whole[one]), edited)
             scores.append(replace(scored, chance=chance))
-        judged = _judged(name, cases, population, scores, limit)
+        judged = _judged(name, cases, population, scores, limits)
         finding = with_line(judged.finding(rule, self._page), f"target: {aim}")
         return self._with_cases(finding, judged, None, given, "inside", aim, views=self._views(asked, targets))
 
@@ -259,7 +272,7 @@ class Dependence(Base):
         self,
         name: str,
         cases: Case | Sequence[Case],
-        limit: Threshold,
+        limits: tuple[Threshold, ...],
         rule: Rule,
         given: tuple[Region, ...] | None,
         make: Edits,
@@ -279,7 +292,7 @@ class Dependence(Base):
             names = [predicted.name(other) for other in others if other != top]
             note = f"{predicted.name(top)} becomes {listed(names)}" if names else ""
             scores.append(Score(float(metrics.top_class_kept(before, logits)), note=note))
-        judged = _judged(name, cases, population, scores, limit)
+        judged = _judged(name, cases, population, scores, limits)
         finding = judged.finding(rule, self._page)
         views = self._views(asked, predicted.classes.tolist())
         return self._with_cases(finding, judged, None, given, "inside", "predicted", views=views)
@@ -445,15 +458,21 @@ def _edited(case: Case, pixels: Pixels) -> Case:
 
 
 def _judged(
-    name: str, cases: Case | Sequence[Case], population: Sequence[Case], scores: Sequence[Score], limit: Threshold
+    name: str,
+    cases: Case | Sequence[Case],
+    population: Sequence[Case],
+    scores: Sequence[Score],
+    limits: tuple[Threshold, ...],
 ) -> Judged:
     """Of many cases, only those that fail keep their notes: the others' would crowd the message."""
-    single = isinstance(cases, Case)
+    judged = Judged(name, population, scores, limits, isinstance(cases, Case), limits[0].name)
+    if judged.single:
+        return judged
     kept = [
-        replace(score, note="") if not single and score.value is not None and holds(score.value, limit) else score
-        for score in scores
+        replace(score, note="") if result.outcome == "passed" else score
+        for score, result in zip(scores, judged.results, strict=True)
     ]
-    return Judged(name, population, kept, (limit,), single, limit.name)
+    return replace(judged, scores=kept)
 
 
 def _given_regions(region: Region | Sequence[Region] | None) -> tuple[Region, ...] | None:

@@ -322,7 +322,7 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
 
 
 def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, ...]:
-    """Thresholds from (name, value, direction, argument); an excess lies in [−1, 1], a mass in [0, 1]."""
+    """Thresholds from (name, value, direction, argument); an excess lies in [−1, 1], a mass or a P in [0, 1]."""
     given = tuple(
         Threshold(name, number(value, argument, *_bounds(name)), direction)
         for name, value, direction, argument in limits
@@ -336,7 +336,7 @@ def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, .
 def _bounds(name: str) -> tuple[float, float]:
     if name == EXCESS:
         return -1.0, 1.0
-    return (0.0, 1.0) if name.startswith(("mass", "IoU")) else (-math.inf, math.inf)
+    return (0.0, 1.0) if name.startswith(("mass", "IoU", "P ")) else (-math.inf, math.inf)
 
 
 def text(name: str, outcome: str, lines: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, where
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where
 from pytest_cnnaudit.cases import Case, check_labels
 from pytest_cnnaudit.record import Finding, Threshold
 
@@ -25,15 +25,22 @@ class Predicting(Base):
         cases: Case | Sequence[Case],
         *,
         top: int = 1,
+        excess_at_least: float | None = None,
         mostly: float = 1.0,
         confidence: float | None = None,
         min_n: int | None = None,
         by: Literal["label", "group"] | None = None,
     ) -> Finding:
-        """The label is among the `top` most probable classes; of several labels, one is enough."""
+        """The label is among the `top` most probable classes; of several labels, one is enough.
+
+        Chance a is `top` / classes, what guessing gives. A single case says nothing on it, so `excess_at_least` is
+        held against the share of a population: it must be at least a + e · (1 − a), where `mostly` demands less.
+        None leaves it to `mostly`.
+        """
         population = as_population(cases)
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top < self.engine.num_classes:
             raise ValueError(f"top is {top!r}; give 1 to {self.engine.num_classes - 1}, the number of classes less one")
+        excess = None if excess_at_least is None else number(excess_at_least, "excess_at_least", -1, 1)
         check_labels(population, self.engine.class_names)
         for index, case in enumerate(population):
             if not case.labels:
@@ -55,5 +62,5 @@ class Predicting(Base):
             isinstance(cases, Case),
             "accuracy",
         )
-        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by, excess), self._page)
         return self._with_cases(finding, judged, None, None, "inside", "label")

@@ -126,6 +126,26 @@ class TestSuffices:
         audit = Audit(TEST, recorder, lambda: results)
         assert audit.assert_object_suffices(quarter_case(16, 0), fill="mean").chance == chance
 
+    def test_an_excess_is_held_above_that_chance(self, audit):
+        case = quarter_case(16, 0, id="cat")
+        excess = (red(7) - 1 / 3) / (2 / 3)
+        finding = audit.assert_object_suffices(case, keep_at_least=None, excess_at_least=excess - 1e-4, fill="mean")
+        assert finding.threshold == pytest.approx(1 / 3 + (excess - 1e-4) * 2 / 3)
+        finding = refused(audit.assert_object_suffices, case, excess_at_least=excess + 1e-4, fill="mean")
+        assert finding.message.startswith(f"object_suffices: failed: cat: excess {excess:.4f} <")
+        assert [limit.name for limit in finding.thresholds] == ["P of the object alone (mean)", "excess"]
+
+    def test_an_excess_over_no_chance_is_an_error(self, recorder):
+        results = Results(Engine(colour_model(), class_names=CLASSES, activation="sigmoid"))
+        audit = Audit(TEST, recorder, lambda: results)
+        text = message_of(ValueError, audit.assert_object_suffices, quarter_case(16, 0), excess_at_least=0.2)
+        assert text.startswith("excess_at_least is 0.2, but 3 classes that do not exclude each other have no chance")
+
+    def test_without_a_limit_nothing_is_judged(self, audit):
+        assert message_of(TypeError, audit.assert_object_matters, quarter_case(16, 0), drop_at_least=None)
+        text = message_of(ValueError, audit.assert_object_suffices, quarter_case(16, 0), keep_at_least=None)
+        assert text == "No threshold: give keep_at_least or excess_at_least"
+
 
 class TestPopulation:
     CASES = (quarter_case(16, 0, id="good"), quarter_case(0, 8, id="bad"))
@@ -236,7 +256,7 @@ class TestEdges:
     def test_misuse_names_the_argument(self, audit, name, arguments, error, text):
         assert text in message_of(error, getattr(audit, name), quarter_case(16, 0), **arguments)
 
-    @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), "0.2", None])
+    @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), "0.2"])
     def test_a_bad_threshold_is_named(self, audit, name, value):
         argument = {"assert_object_matters": "drop_at_least", "assert_object_suffices": "keep_at_least"}[name]
         with pytest.raises((TypeError, ValueError), match=f"^{argument} is "):

@@ -53,6 +53,16 @@ def test_a_population_gives_the_accuracy_and_what_was_predicted_instead(audit, p
     assert audit.assert_predicts(cases, mostly=0.5).outcome == "passed"
 
 
+def test_the_excess_raises_what_is_demanded_above_guessing(audit):
+    cases = [coloured("red", red=2, id="a"), coloured("red", red=2, id="b"), coloured("red", blue=2, id="c")]
+    # A third guessed and 0.4 of the rest is 0.6; 0.6 of it is 0.733.
+    assert audit.assert_predicts(cases, mostly=0.1, excess_at_least=0.4).threshold == pytest.approx(0.6)
+    finding = refused(audit.assert_predicts, cases, mostly=0.1, excess_at_least=0.6)
+    assert finding.threshold == pytest.approx(1 / 3 + 0.6 * 2 / 3)
+    assert "mostly is 0.1, but an excess of 0.6 over chance demands 0.733" in finding.message
+    assert message_of(ValueError, audit.assert_predicts, cases, excess_at_least=2).startswith("excess_at_least is 2")
+
+
 def test_top_two(audit):
     case = coloured("green", red=3, green=2, blue=1)
     assert refused(audit.assert_predicts, case).value == 0.0

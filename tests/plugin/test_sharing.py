@@ -101,6 +101,69 @@ def test_one_pass_gives_what_all_collected_tests_ask_for(suite):
     result.stdout.fnmatch_lines(["*passes: explained"])
 
 
+HIDDEN = """
+import pytest
+import checks
+from checks import finite
+
+BOTH = [RED, GREEN]
+
+def accuracy(cnnaudit):
+    cnnaudit.assert_predicts(BOTH)
+
+def test_by_a_function_of_the_module(cnnaudit):
+    accuracy(cnnaudit)
+
+def test_by_one_that_is_imported(cnnaudit):
+    finite(cnnaudit, BOTH)
+
+@pytest.mark.parametrize("name", ["assert_no_dead_filters"])
+def test_by_name(cnnaudit, name):
+    getattr(cnnaudit, name)(BOTH, at_most=1)
+"""
+CHECKS = """
+def finite(cnnaudit, cases):
+    deeper(cnnaudit, cases)
+
+def deeper(cnnaudit, cases):
+    cnnaudit.assert_finite(cases)
+"""
+
+
+def test_what_is_asked_for_in_functions_that_tests_call_is_foreseen(suite):
+    suite.pytester.makeconftest(COUNTED)
+    suite.pytester.makepyfile(checks=CHECKS)
+    suite.write(HIDDEN)
+    result = suite.run("-s")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*passes: explained"])
+
+
+def test_a_module_of_the_project_is_looked_into_and_a_method_of_the_tests_class(suite):
+    suite.pytester.makeconftest(COUNTED)
+    suite.pytester.makepyfile(checks=CHECKS)
+    suite.write(
+        """
+import checks
+
+class TestBoth:
+    cases = [RED, GREEN]
+
+    def accuracy(self, cnnaudit):
+        cnnaudit.assert_predicts(self.cases)
+
+    def test_accuracy(self, cnnaudit):
+        self.accuracy(cnnaudit)
+
+    def test_finite(self, cnnaudit):
+        checks.finite(cnnaudit, self.cases)
+"""
+    )
+    result = suite.run("-s")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*passes: explained"])
+
+
 def test_what_no_selected_test_asks_for_is_not_computed(suite):
     suite.pytester.makeconftest(COUNTED)
     suite.write(THREE)
