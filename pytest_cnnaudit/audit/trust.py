@@ -258,8 +258,10 @@ class Trust(Base):
         including the explained one gets random weights (`Engine.reinitialized`; the model itself is not touched),
         `samples` times, and the correlations of the map before with those after are averaged. With random weights a
         class is as likely to be against activity as for it, so of a map after and its negative the one that is less
-        like the map before counts (`metrics.randomisation_correlation`); an empty map counts as 0. A method whose
-        maps hardly change shows the picture's edges, not what the network learned.
+        like the map before counts (`metrics.randomisation_correlation`); an empty map counts as 0. The value is never
+        below the least |rank correlation| of the signed maps: maps that are the same, or their negative, after every
+        re-initialisation have not responded. A method whose maps hardly change shows the picture's edges, not what
+        the network learned.
 
         Chance is that of unrelated maps of so many independent cells, and more for smooth ones. A case whose own
         heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
@@ -282,9 +284,9 @@ class Trust(Base):
                 scores.append(Score(None, chance, problem))
                 continue
             after = np.stack([one.signed[index] for one in fresh])
-            each = [metrics.randomisation_correlation(signed, one[None]) for one in after]
-            note = f"from {np.min(each):.2f} to {np.max(each):.2f} over {samples} re-initialisations"
-            scores.append(_noted(float(np.mean(each)), note, limit, single, chance))
+            each = [abs(_ranked(signed, one)) for one in after]
+            note = f"of the signed maps from {np.min(each):.2f} to {np.max(each):.2f} over {samples} re-initialisations"
+            scores.append(_noted(metrics.randomisation_correlation(signed, after), note, limit, single, chance))
 
         def views(index: int) -> Views:
             return [self._view("with random weights", population[index], fresh[0], index)]

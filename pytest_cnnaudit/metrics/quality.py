@@ -73,13 +73,16 @@ def randomisation_correlation(before: ArrayLike, after: ArrayLike) -> float:
     `before` is one signed map `(h, w)`, `after` those of R re-initialised networks `(R, h, w)`. What is for a class
     and what is against it are a matter of luck in a random network, so the positive part of `before` is correlated
     by rank with both parts of each of `after`, and the smaller magnitude counts: that of the only one where the
-    other is empty, 0 where both are. The value is the mean over R. `ConstantHeatmapError` where the positive part
-    of `before` is constant. The model-parameter randomisation test (Adebayo 2018, arXiv:1810.03292). Unrelated maps
-    of n independent cells reach less than √(2 / (π(n − 1))), smooth ones more.
+    other is empty, 0 where both are. The value is the mean over R, but no less than the least magnitude over R of
+    the correlation of the signed maps: luck does not make every network's map the same, or its negative.
+    `ConstantHeatmapError` where the positive part of `before` is constant. The model-parameter randomisation test
+    (Adebayo 2018, arXiv:1810.03292). Unrelated maps of n independent cells reach less than √(2 / (π(n − 1))), smooth
+    ones more.
     """
     signed, single = _finite(after, "after")
     if single:
         raise ValueError(f"after has shape {np.shape(after)}; give the maps of all re-initialised networks, (R, h, w)")
+    whole = np.broadcast_to(np.asarray(before, np.float64), signed.shape)
     evidence = np.maximum(np.asarray(before, np.float64), 0)
     if is_constant(evidence):
         raise ConstantHeatmapError((0,))
@@ -90,7 +93,8 @@ def randomisation_correlation(before: ArrayLike, after: ArrayLike) -> float:
         if telling.any():
             found = np.abs(rank_correlation(np.broadcast_to(evidence, part[telling].shape), part[telling]))
             smallest[telling] = np.minimum(smallest[telling], found)
-    return float(np.mean(np.where(np.isinf(smallest), 0.0, smallest)))
+    unchanged = np.abs(rank_correlation(whole, signed, constant=0.0)).min()
+    return float(max(np.mean(np.where(np.isinf(smallest), 0.0, smallest)), unchanged))
 
 
 def relevance_order(heatmap: ArrayLike) -> NDArray[np.intp]:

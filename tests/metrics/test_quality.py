@@ -112,7 +112,18 @@ class TestRandomisation:
         before, after = np.array([[4.0, 3.0], [-1.0, 0.0]]), np.array([[4.0, -3.0], [-2.0, 1.0]])
         both = [stats.spearmanr([4, 3, 0, 0], part).statistic for part in ([4, 0, 0, 1], [0, 3, 2, 0])]
         assert abs(both[0]) != pytest.approx(abs(both[1]))
-        assert metrics.randomisation_correlation(before, after[None]) == pytest.approx(min(map(abs, both)))
+        # Of a second network the map is empty: 0, which leaves half of the first one's.
+        found = metrics.randomisation_correlation(before, np.stack([after, np.zeros((2, 2))]))
+        assert found == pytest.approx(min(map(abs, both)) / 2)
+
+    def test_a_signed_map_that_is_the_same_or_its_negative_every_time_scores_1(self):
+        # The positive part is like neither part of the negative, so parts alone would call it another map.
+        ring = np.zeros((9, 9))
+        ring[2:7, 2:7], ring[3:6, 3:6] = -1 - np.arange(25).reshape(5, 5) / 50, 1 + np.arange(9).reshape(3, 3) / 9
+        for after in ([ring, ring], [ring, -2 * ring], [-ring, -ring]):
+            assert metrics.randomisation_correlation(ring, np.stack(after)) == pytest.approx(1)
+        # One network of which the map is another one tells that the others were luck.
+        assert metrics.randomisation_correlation(ring, np.stack([ring, -ring, np.zeros((9, 9))])) < 0.2
 
     def test_a_map_that_ignores_the_weights_scores_1(self):
         blob = metrics.centre_prior((5, 5))
