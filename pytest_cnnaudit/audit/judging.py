@@ -321,6 +321,13 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
     return float(value)
 
 
+def whole(value: Any, name: str, least: int) -> int:
+    """An integer of at least `least`; else an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; an integer of at least {least} is expected")
+    return int(value)
+
+
 def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, ...]:
     """Thresholds from (name, value, direction, argument); an excess lies in [−1, 1], a mass in [0, 1]."""
     given = tuple(
