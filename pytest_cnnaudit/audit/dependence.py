@@ -20,7 +20,7 @@ from PIL import Image
 
 from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.base import Base, Region, Target, audited
+from pytest_cnnaudit.audit.base import Base, Images, Region, Target, audited
 from pytest_cnnaudit.audit.judging import (
     ROUNDING,
     Judged,
@@ -174,7 +174,7 @@ class Dependence(Base):
     @audited
     def assert_ignores_patch(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         patch: Picture,
         *,
         where: Place = "corners",
@@ -258,7 +258,7 @@ class Dependence(Base):
     def _keeps(
         self,
         name: str,
-        cases: Case | Sequence[Case],
+        cases: Images,
         limit: Threshold,
         rule: Rule,
         given: tuple[Region, ...] | None,
@@ -444,9 +444,7 @@ def _edited(case: Case, pixels: Pixels) -> Case:
     return replace(case, image=pixels, region=None, forbidden=None, annotated_size=None, edited_from=case)
 
 
-def _judged(
-    name: str, cases: Case | Sequence[Case], population: Sequence[Case], scores: Sequence[Score], limit: Threshold
-) -> Judged:
+def _judged(name: str, cases: Images, population: Sequence[Case], scores: Sequence[Score], limit: Threshold) -> Judged:
     """Of many cases, only those that fail keep their notes: the others' would crowd the message."""
     single = isinstance(cases, Case)
     kept = [

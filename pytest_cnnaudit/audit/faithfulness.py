@@ -13,12 +13,12 @@ import numpy as np
 
 from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.base import Base, Target, audited
+from pytest_cnnaudit.audit.base import Base, Images, Target, audited
 from pytest_cnnaudit.audit.dependence import Subject
 from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where, whole, with_line
 from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.trust import Views, noted, unranked
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.preprocessing import on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
 
@@ -33,7 +33,7 @@ class Faithfulness(Base):
     @audited
     def assert_faithful(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         *,
         gain_at_least: float = 0.0,
         steps: int = 20,
@@ -54,7 +54,7 @@ class Faithfulness(Base):
         is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
         and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
         steps = whole(steps, "steps", 2)
         maps, aim = self._explain(population, target, method, layer)
@@ -111,13 +111,19 @@ class Faithfulness(Base):
         """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
         grid = (maps.signed.shape[1], maps.signed.shape[2])
         order = metrics.relevance_order(maps.maps[index])
+        pixels, geometry = self._pixels(case), maps.geometries[index]
+        subject = Subject(where(case, index), pixels, (), geometry, self._settings.seed)
+        # An order of its own for each picture: one for all would have its luck in every value.
+        return Curves(pixels, geometry, grid), order, subject.random("order").permutation(len(order))
+
+    def _pixels(self, case: Case) -> Any:
+        """A picture's pixels `(H, W, C)`; model input itself, of any number of channels."""
+        if isinstance(case, InputCase):
+            return case.inputs
         picture = open_picture(case)
         if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
             picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
-        geometry = maps.geometries[index]
-        subject = Subject(where(case, index), edits.as_pixels(picture), (), geometry, self._settings.seed)
-        # An order of its own for each picture: one for all would have its luck in every value.
-        return Curves(picture, geometry, grid), order, subject.random("order").permutation(len(order))
+        return edits.as_pixels(picture)
 
     def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
         """The pictures half-way of both curves, with the curves as numbers."""
@@ -133,7 +139,9 @@ class Faithfulness(Base):
             views.append(
                 {
                     "title": f"the most relevant {shares[half]:.0%} {name}",
-                    "picture": exhibits.further_picture(picture, embed=self._settings.pictures == "embed"),
+                    "picture": exhibits.further_case(
+                        with_picture(case, picture), embed=self._settings.pictures == "embed"
+                    ),
                     "note": f"P(target) with so much {name}: {numbers}",
                 }
             )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.base import Base, Target, audited
+from pytest_cnnaudit.audit.base import Base, Images, Target, audited
 from pytest_cnnaudit.audit.judging import (
     Judged,
     Rule,
@@ -29,7 +29,6 @@ from pytest_cnnaudit.audit.judging import (
 )
 from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, as_move
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Trust(Base):
     @audited
     def assert_class_discriminative(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         other: str | int | Sequence[str | int],
         *,
         correlation_at_most: float = 0.5,
@@ -72,7 +71,7 @@ class Trust(Base):
         nothing speaks for the other class, what speaks against it is compared: its map before ReLU. A case whose own
         heatmap is empty, or either the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
         maps, aim = self._explain(population, target, method, layer)
         classes = self._other_classes(other, population, maps)
@@ -96,7 +95,7 @@ class Trust(Base):
     @audited
     def assert_stable(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         *,
         change_at_most: float = 0.2,
         noise: float = 0.02,
@@ -116,7 +115,7 @@ class Trust(Base):
         maps are of the class of the untouched picture. A case whose heatmap is empty, or whose picture has one
         colour only, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold("change", number(change_at_most, "change_at_most", 0), "at_most")
         noise = number(noise, "noise", 0, 1)
         if not noise:
@@ -140,7 +139,7 @@ class Trust(Base):
     @audited
     def assert_follows(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         transform: str | tuple[PictureMove, MapMove] = "mirror",
         *,
         correlation_at_least: float = 0.8,
@@ -160,9 +159,10 @@ class Trust(Base):
         picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
         it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
         move = as_move(transform)
+        move.check_cases(population)
         maps, aim = self._explain(population, target, method, layer)
         move.check_grid(*maps.signed.shape[1:])
         moved = self.engine.heatmaps(
@@ -192,7 +192,7 @@ class Trust(Base):
     @audited
     def assert_responds_to_weights(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         *,
         correlation_at_most: float = 0.5,
         samples: int = 6,
@@ -216,7 +216,7 @@ class Trust(Base):
         Chance is that of unrelated maps of so many independent cells, and more for smooth ones. A case whose own
         heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(MAGNITUDE, number(correlation_at_most, "correlation_at_most", 0, 1), "at_most")
         samples = whole(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
@@ -316,7 +316,7 @@ class Trust(Base):
         value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
         return {
             "title": title,
-            "picture": exhibits.further_picture(open_picture(case), embed=self._settings.pictures == "embed"),
+            "picture": exhibits.further_case(case, embed=self._settings.pictures == "embed"),
             "heatmap": exhibits.heatmap(maps, index),
             "note": "no positive evidence" if maps.empty[index] else value,
         }

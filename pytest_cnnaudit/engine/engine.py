@@ -525,7 +525,7 @@ class Engine:
         given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
         others = Others(inputs, self._other_inputs, given) if inputs.others else None
         made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others, made_by)
-        return self._ranges.watched(made, made_by if getattr(images, "ndim", 0) == 4 else self.preprocessing)
+        return self._ranges.watched(made)
 
     def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         _ = self._structure
