@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from pytest_cnnaudit import edits
+from pytest_cnnaudit.calling import called, check_call
 from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.metrics import moved
 from pytest_cnnaudit.metrics.quality import MOVES
@@ -92,7 +93,10 @@ def as_move(transform: str | tuple[PictureMove, MapMove]) -> Move:
             f"transform is {transform!r}; a name, or a pair of functions is expected: one that transforms a "
             "PIL.Image, and one that takes a map (h, w) of the transformed picture back"
         )
-    return Move(getattr(transform[0], "__name__", "transform"), *transform)
+    picture, back = transform
+    check_call(picture, "transform[0]", ("picture",), "a function that takes a PIL.Image and gives another")
+    check_call(back, "transform[1]", ("heatmap",), "a function that takes a map (h, w) of the transformed picture back")
+    return Move(called(picture), picture, back)
 
 
 def as_heatmap(values: Any, like: Floats) -> Floats:

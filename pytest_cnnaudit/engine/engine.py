@@ -611,7 +611,11 @@ class _Collected:
 
     def add(self, probe: Probe, batch: Batch) -> None:
         """Computes the maps of one batch."""
-        maps = np.asarray(self._compute(probe), np.float32)
+        computed = self._compute(probe)
+        try:
+            maps = np.asarray(computed, np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"The method {self.method.name!r} gave {type(computed).__name__}: {error}") from error
         grid = probe.pictures.shape[:3] if self.method.kind == "picture" else probe.activations(self.path).shape[:3]
         if maps.shape != grid:
             raise ValueError(f"The method {self.method.name!r} gave maps of shape {maps.shape}; expected {grid}")
