@@ -200,7 +200,7 @@ def trust(engine: Engine, case: Case) -> Image.Image:
     mirrored = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     maps = engine.heatmaps([case], target="label")
     fresh = engine.reinitialized(maps.layer, seed=1)
-    curves = Curves(open_picture(case), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
+    curves = Curves(edits.as_pixels(open_picture(case)), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
     order = metrics.relevance_order(maps.maps[0])
     inserted, deleted = curves.pictures(order, np.array([len(order) // 4]))
     sharp: dict[str, Any] = {"method": edges, "layer": "rescaling"}
@@ -212,7 +212,7 @@ def trust(engine: Engine, case: Case) -> Image.Image:
             (overlaid(photo, engine.heatmaps([case], target=second).resized(grid)[0]), f"{names[second]}"),
             (overlaid(mirrored, engine.heatmaps([mirrored], target=int(maps.targets[0])).resized(grid)[0]), "mirrored"),
             (overlaid(photo, fresh.heatmaps([case], target="label").resized(grid)[0]), "random weights"),
-            (inserted.resize(grid), "a quarter inserted"),
+            (edits.as_picture(inserted).resize(grid), "a quarter inserted"),
             (
                 overlaid(photo, engine.heatmaps([case], target="label", **sharp).resized(grid)[0]),
                 f"edges, {case.label}",
@@ -220,7 +220,7 @@ def trust(engine: Engine, case: Case) -> Image.Image:
             (overlaid(photo, engine.heatmaps([case], target=second, **sharp).resized(grid)[0]), f"{names[second]}"),
             (overlaid(mirrored, engine.heatmaps([mirrored], target=0, **sharp).resized(grid)[0]), "mirrored"),
             (overlaid(photo, fresh.heatmaps([case], target="label", **sharp).resized(grid)[0]), "random weights"),
-            (deleted.resize(grid), "a quarter deleted"),
+            (edits.as_picture(deleted).resize(grid), "a quarter deleted"),
         ]
     )
 

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -293,6 +294,34 @@ class Case:
         values = [(name, getattr(self, name)) for name in named]
         arguments = [f"{name}={value!r}" for name, value in values if value is not None]
         return f"Case({', '.join([_short(self.image), *arguments])})"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class InputCase(Case):
+    """One row of an array (N, H, W, C): model input already, which no preprocessing touches.
+
+    Assertions make these of such an array, so that a population of them is judged as one of pictures is. The
+    engine checks the numbers, as it does an array's. Two are equal when their numbers are: each assertion makes
+    them anew.
+    """
+
+    def __post_init__(self) -> None:
+        """Nothing of what makes a picture is asked of it."""
+
+    @property
+    def inputs(self) -> npt.NDArray[np.float32]:
+        """The numbers, (H, W, C) of any number of channels."""
+        return self.image  # type: ignore[return-value]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the numbers and their shape; none that a picture has."""
+        content = hashlib.sha256(f"model input {self.inputs.dtype}{self.inputs.shape}".encode())
+        content.update(self.inputs.tobytes())
+        return content.hexdigest()
+
+    def _key(self) -> tuple[Hashable, ...]:
+        return (self.digest,)
 
 
 def check_regions(case: Case, width: int, height: int) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_cnnaudit.cases import Box, Case
+from pytest_cnnaudit.cases import Box, Case, InputCase
 from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record import digest, file_digest
 
@@ -72,7 +72,9 @@ def _backend() -> dict[str, str | None]:
 
 
 def picture_key(case: Case) -> Hashable:
-    """What tells one picture from another: a file by path, time and size, a picture in memory by content."""
+    """What tells one picture from another: a file by path, time and size, what is in memory by content."""
+    if isinstance(case, InputCase):
+        return case.digest
     image = case.image
     if isinstance(image, (str, os.PathLike)):
         # Asked for every case of every assertion, so without pathlib.

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, check_regions
+from pytest_cnnaudit.cases import Case, InputCase, check_regions
 from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
 from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
@@ -258,9 +258,12 @@ class Results:
             self._keep((what, pictures, _paths(chosen)), found[what])
         return found
 
-    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[ReadPicture]:
+    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[Case | ReadPicture]:
         """The cases with their model input, each read when its turn comes unless it is kept."""
         for case, key in zip(cases, pictures, strict=True):
+            if isinstance(case, InputCase):  # there is nothing to read
+                yield case
+                continue
             kept = self._inputs.get(key)
             one = self.engine.read(case) if kept is None else replace(kept, case=case)
             # It takes the room of nothing else: it is what costs least to have again.

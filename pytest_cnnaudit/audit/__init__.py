@@ -15,6 +15,7 @@ from PIL import Image
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import InconclusiveWarning, Settings, audited
 from pytest_cnnaudit.audit.dependence import Dependence
+from pytest_cnnaudit.audit.faithfulness import Faithfulness
 from pytest_cnnaudit.audit.inside import Inside
 from pytest_cnnaudit.audit.judging import as_limits, compared, holds, number
 from pytest_cnnaudit.audit.localisation import Localisation
@@ -28,7 +29,7 @@ from pytest_cnnaudit.record import Finding
 __all__ = ["Audit", "InconclusiveWarning", "Settings"]
 
 
-class Audit(Localisation, Mosaics, Dependence, Trust, Inside, Patterns, Predicting):
+class Audit(Localisation, Mosaics, Dependence, Trust, Faithfulness, Inside, Patterns, Predicting):
     """The engine's methods and the assertions, for one test.
 
     The engine is asked for when it is first needed, so `check` works without a model. Every assertion

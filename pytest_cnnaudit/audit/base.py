@@ -10,18 +10,19 @@ import hashlib
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where, with_line
-from pytest_cnnaudit.cases import Box, Case, Mask, check_labels
+from pytest_cnnaudit.cases import Box, Case, Mask, Picture, check_labels
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.provenance import case_digest
 from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
@@ -36,6 +37,8 @@ P = ParamSpec("P")
 A = TypeVar("A", bound="Base")
 Region: TypeAlias = Box | Mask
 Target: TypeAlias = str | int | Sequence[str | int] | None
+Images: TypeAlias = "Case | PathLike[str] | Image.Image | npt.NDArray[Any] | Iterable[Case | Picture]"
+"""What assertions take that need neither region nor label; an array of four dimensions is model input."""
 
 MOST_EVIDENCE = 12
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.base import Base, Region, Target, audited
+from pytest_cnnaudit.audit.base import Base, Images, Region, Target, audited
 from pytest_cnnaudit.audit.judging import (
     EXCESS,
     ROUNDING,
@@ -185,7 +185,7 @@ class Dependence(Base):
     @audited
     def assert_ignores_patch(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         patch: Picture,
         *,
         where: Place = "corners",
@@ -271,7 +271,7 @@ class Dependence(Base):
     def _keeps(
         self,
         name: str,
-        cases: Case | Sequence[Case],
+        cases: Images,
         limits: tuple[Threshold, ...],
         rule: Rule,
         given: tuple[Region, ...] | None,
@@ -458,11 +458,7 @@ def _edited(case: Case, pixels: Pixels) -> Case:
 
 
 def _judged(
-    name: str,
-    cases: Case | Sequence[Case],
-    population: Sequence[Case],
-    scores: Sequence[Score],
-    limits: tuple[Threshold, ...],
+    name: str, cases: Images, population: Sequence[Case], scores: Sequence[Score], limits: tuple[Threshold, ...]
 ) -> Judged:
     """Of many cases, only those that fail keep their notes: the others' would crowd the message."""
     judged = Judged(name, population, scores, limits, isinstance(cases, Case), limits[0].name)

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, Mask
+from pytest_cnnaudit.cases import Box, Case, InputCase, Mask
 from pytest_cnnaudit.preprocessing import open_picture
 
 if TYPE_CHECKING:
@@ -22,13 +23,35 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 512
 
 
-def case_picture(case: Case, *, embed: bool) -> dict[str, Any]:
-    """The upright picture, at most 512 pixels on its longest side, with its size in original pixels."""
-    return shown(open_picture(case), embed=embed)
+def case_picture(case: Case, *, embed: bool, longest_side: int = _LONGEST_SIDE) -> dict[str, Any]:
+    """The upright picture, at most 512 pixels on its longest side, with its size in original pixels.
+
+    Model input has no colours of its own: it is stretched, an edit of it as what it was made from, and says so.
+    """
+    if not isinstance(case, InputCase):
+        return shown(open_picture(case), embed=embed, longest_side=longest_side)
+    untouched = case.edited_from.inputs if isinstance(case.edited_from, InputCase) else case.inputs
+    low, high = float(untouched.min()), float(untouched.max())
+    picture = shown(_stretched(case.inputs, low, high), embed=embed, longest_side=longest_side)
+    channels = case.inputs.shape[-1]
+    of = "" if channels in (1, 3) else f", mean of its {channels} channels"
+    return {**picture, "caption": f"Model input{of}, stretched from its minimum {low:.4g} to its maximum {high:.4g}"}
+
+
+def _stretched(inputs: npt.NDArray[np.float32], low: float, high: float) -> Image.Image:
+    """Grey for 1 channel, colours for 3; else grey, the mean of the channels."""
+    shares = (inputs - low) / (high - low) if high > low else np.zeros_like(inputs)
+    pixels = np.rint(255 * np.clip(shares, 0, 1))
+    return Image.fromarray((pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)).astype(np.uint8))
+
+
+def further_case(case: Case, *, embed: bool) -> dict[str, Any]:
+    """The picture of a case for another's further views, of which there are many: at most 256 pixels."""
+    return case_picture(case, embed=embed, longest_side=_LONGEST_SIDE // 2)
 
 
 def further_picture(picture: Image.Image, *, embed: bool) -> dict[str, Any]:
-    """An edited picture for a case's further views, of which there are many: at most 256 pixels."""
+    """An edited picture for a case's further views."""
     return shown(picture, embed=embed, longest_side=_LONGEST_SIDE // 2)
 
 

@@ -318,7 +318,7 @@ def _check_images(cases: Any) -> None:
             f"cases is {cases!r}; Cases or pictures are expected: a Case, a pathlib.Path, a PIL image, an array, or a "
             "sequence of these"
         )
-    if isinstance(cases, (Sequence, np.ndarray)) and not len(cases):
+    if (isinstance(cases, Sequence) and not cases) or (isinstance(cases, np.ndarray) and not cases.size):
         raise ValueError("cases is empty: there are no images to judge")
     known = as_cases(cases)
     if known is not None:

@@ -14,10 +14,11 @@ from os import PathLike
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pytest_cnnaudit import gate, metrics
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
 
 MOST_LINES = 12
@@ -225,13 +226,16 @@ class Judged:
         )
 
 
-def as_population(cases: Any, *, pictures: bool = False) -> list[Case]:
+def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -> list[Case]:
     """The cases as a list; an error that names the argument for anything else, for none, and for one id twice.
 
     With `pictures`, for assertions that need neither region nor label, paths, `PIL.Image`s and `uint8` arrays
-    `(H, W, C)` are cases as well, and an iterator of any of these will do.
+    `(H, W, C)` are cases as well, and an iterator of any of these will do; with `inputs` so is an array
+    `(N, H, W, C)`, which is model input.
     """
-    if pictures:
+    if inputs and getattr(cases, "ndim", 0) == 4:
+        cases = _inputs_as_cases(np.asarray(cases))
+    elif pictures or inputs:
         cases = _pictures_as_cases(cases)
     if not isinstance(cases, Case) and (isinstance(cases, str) or not isinstance(cases, Sequence)):
         raise TypeError(f"cases must be a Case or a sequence of Cases, not {type(cases).__name__}")
@@ -249,17 +253,34 @@ def as_population(cases: Any, *, pictures: bool = False) -> list[Case]:
 
 
 def _pictures_as_cases(cases: Any) -> Any:
-    if isinstance(cases, (PathLike, Image.Image)) or (isinstance(cases, np.ndarray) and cases.ndim < 4):
+    if isinstance(cases, (PathLike, Image.Image)) or (isinstance(cases, np.ndarray) and cases.ndim in (2, 3)):
         return Case(cases)
-    if isinstance(cases, np.ndarray):
+    if getattr(cases, "ndim", 0) == 4:
         raise TypeError(
-            f"cases is an array {cases.shape}, which is model input, and the pictures themselves are needed here: "
-            "give Cases, paths, PIL images or uint8 arrays (H, W, C)"
+            f"cases is an array {tuple(cases.shape)}, which is model input, and the pictures themselves are needed "
+            "here, since they are edited in their own pixels and colours: give Cases, paths, PIL images or uint8 "
+            "arrays (H, W, C)"
+        )
+    if isinstance(cases, np.ndarray):
+        raise ValueError(
+            f"cases is an array {cases.shape}; a picture has 3 dimensions (H, W, C), model input 4 (N, H, W, C)"
+        )
+    if isinstance(cases, Mapping):
+        raise TypeError(
+            "cases is a mapping, of a model's inputs as it seems: give Cases or pictures, and its other inputs "
+            "as other_inputs of the engine"
         )
     if isinstance(cases, (Case, str)) or not isinstance(cases, Iterable):
         return cases
     kinds = (str, PathLike, Image.Image, np.ndarray)
     return [Case(one) if isinstance(one, kinds) else one for one in cases]
+
+
+def _inputs_as_cases(array: npt.NDArray[Any]) -> list[Case]:
+    """Each row of model input as a case; what holds no numbers is left for the engine to refuse."""
+    with np.errstate(over="ignore"):  # as infinity it is refused
+        rows = array.astype(np.float32, copy=False) if array.dtype.kind in "fiu" else array
+    return [InputCase(row, source=f"case {index}") for index, row in enumerate(rows)]
 
 
 def check_rule(arguments: Mapping[str, Any]) -> None:
@@ -271,8 +292,8 @@ def check_rule(arguments: Mapping[str, Any]) -> None:
         return
     if not isinstance(by, str) or by not in get_args(By):
         raise ValueError(f"by is {by!r}; known: {', '.join(map(repr, get_args(By)))}")
-    if isinstance(cases, (Case, Sequence)) and not isinstance(cases, str):
-        partition(as_population(cases), by, isinstance(cases, Case))
+    if isinstance(cases, (Case, Sequence, np.ndarray)) and not isinstance(cases, str):
+        partition(as_population(cases, inputs=True), by, isinstance(cases, Case))
 
 
 def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hashable, list[int]]:
@@ -319,6 +340,13 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
     if not low <= float(value) <= high:
         raise ValueError(f"{name} is {value!r}; a number from {low:g} to {high:g} is expected")
     return float(value)
+
+
+def whole(value: Any, name: str, least: int) -> int:
+    """An integer of at least `least`; else an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; an integer of at least {least} is expected")
+    return int(value)
 
 
 def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, ...]:

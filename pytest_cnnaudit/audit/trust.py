@@ -5,17 +5,16 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit import edits, metrics
+from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
-from pytest_cnnaudit.audit.base import Base, Target, audited
-from pytest_cnnaudit.audit.dependence import Subject
+from pytest_cnnaudit.audit.base import Base, Images, Target, audited
 from pytest_cnnaudit.audit.judging import (
     Judged,
     Rule,
@@ -25,11 +24,11 @@ from pytest_cnnaudit.audit.judging import (
     no_evidence,
     number,
     where,
+    whole,
     with_line,
 )
-from pytest_cnnaudit.audit.perturbing import Curves, MapMove, PictureMove, as_heatmap, as_move, with_picture
+from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, as_move
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.preprocessing import on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Trust(Base):
     @audited
     def assert_class_discriminative(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         other: str | int | Sequence[str | int],
         *,
         correlation_at_most: float = 0.5,
@@ -72,7 +71,7 @@ class Trust(Base):
         nothing speaks for the other class, what speaks against it is compared: its map before ReLU. A case whose own
         heatmap is empty, or either the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(CORRELATION, number(correlation_at_most, "correlation_at_most", -1, 1), "at_most")
         maps, aim = self._explain(population, target, method, layer)
         classes = self._other_classes(other, population, maps)
@@ -94,57 +93,9 @@ class Trust(Base):
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
     @audited
-    def assert_faithful(
-        self,
-        cases: Case | Sequence[Case],
-        *,
-        gain_at_least: float = 0.0,
-        steps: int = 20,
-        target: Target = None,
-        method: str | MethodFunction = "grad-cam",
-        layer: str | None = None,
-        mostly: float = 1.0,
-        confidence: float | None = None,
-        min_n: int | None = None,
-        by: Literal["label", "group"] | None = None,
-    ) -> Finding:
-        """What the heatmap calls relevant moves the prediction more than what a random order takes first.
-
-        Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
-        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
-        The value is the area under P(target) of insertion minus that of deletion, minus the same for a
-        random order of the same cells, by the seed and the picture, which is the chance level. A case whose heatmap
-        is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
-        and counts as not passed.
-        """
-        population = as_population(cases, pictures=True)
-        limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
-        steps = _whole(steps, "steps", 2)
-        maps, aim = self._explain(population, target, method, layer)
-        problems = [_unranked(maps, index) for index in range(len(population))]
-        usable = [index for index, problem in enumerate(problems) if not problem]
-        found = dict(zip(usable, self._curves(population, maps, usable, steps), strict=True))
-        problems = [problem or found[index].flat for index, problem in enumerate(problems)]
-        single = isinstance(cases, Case)
-        scores = [
-            Score(None, None, problem) if problem else _noted(found[index].gain, found[index].text, limit, single)
-            for index, problem in enumerate(problems)
-        ]
-
-        def views(index: int) -> Views:
-            return [] if index not in found else self._curve_views(population[index], maps, index, found[index])
-
-        judged = Judged("faithful", population, scores, (limit,), single, "gain over random order")
-        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        if found:
-            own, random = (np.mean([getattr(one, name) for one in found.values()]) for name in ("own", "random"))
-            finding = with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
-        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
-
-    @audited
     def assert_stable(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         *,
         change_at_most: float = 0.2,
         noise: float = 0.02,
@@ -164,12 +115,12 @@ class Trust(Base):
         maps are of the class of the untouched picture. A case whose heatmap is empty, or whose picture has one
         colour only, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold("change", number(change_at_most, "change_at_most", 0), "at_most")
         noise = number(noise, "noise", 0, 1)
         if not noise:
             raise ValueError("noise is 0: without noise every map is stable")
-        samples = _whole(samples, "samples", 1)
+        samples = whole(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
         noisy = self._noisy_maps(population, maps, noise, samples, method, layer)
         scores = [_sensitivity(maps, index, signed) for index, signed in enumerate(noisy)]
@@ -188,7 +139,7 @@ class Trust(Base):
     @audited
     def assert_follows(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         transform: str | tuple[PictureMove, MapMove] = "mirror",
         *,
         correlation_at_least: float = 0.8,
@@ -208,9 +159,10 @@ class Trust(Base):
         picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
         it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
         move = as_move(transform)
+        move.check_cases(population)
         maps, aim = self._explain(population, target, method, layer)
         move.check_grid(*maps.signed.shape[1:])
         moved = self.engine.heatmaps(
@@ -224,7 +176,7 @@ class Trust(Base):
         for index, heatmap in enumerate(maps.maps):
             returned = as_heatmap(move.back(moved.maps[index]), heatmap)
             stayed = as_heatmap(move.back(heatmap), heatmap)
-            chance = None if _unranked(maps, index) else _ranked(heatmap, stayed)
+            chance = None if unranked(maps, index) else _ranked(heatmap, stayed)
             score = _correlation(maps, index, returned, chance, "in the transformed picture")
             if chance is not None and holds(chance, limit):
                 score = Score(None, chance, f"a heatmap that stays in its place would reach {chance:.2f} too")
@@ -240,7 +192,7 @@ class Trust(Base):
     @audited
     def assert_responds_to_weights(
         self,
-        cases: Case | Sequence[Case],
+        cases: Images,
         *,
         correlation_at_most: float = 0.5,
         samples: int = 6,
@@ -266,9 +218,9 @@ class Trust(Base):
         Chance is that of unrelated maps of so many independent cells, and more for smooth ones. A case whose own
         heatmap is empty, or the same in all cells, is unscorable and counts as not passed.
         """
-        population = as_population(cases, pictures=True)
+        population = as_population(cases, inputs=True)
         limit = Threshold(MAGNITUDE, number(correlation_at_most, "correlation_at_most", 0, 1), "at_most")
-        samples = _whole(samples, "samples", 1)
+        samples = whole(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
         # A method on the picture itself has the input for a layer: then all of them are re-initialised.
         path = maps.layer if maps.layer in [one.path for one in self.layers] else None
@@ -279,14 +231,14 @@ class Trust(Base):
             fresh.append(engine.heatmaps(population, target=target_classes, method=method, layer=layer, seed=seed))
         single, chance, scores = isinstance(cases, Case), _chance_of_magnitude(maps), []
         for index, signed in enumerate(maps.signed):
-            problem = _unranked(maps, index)
+            problem = unranked(maps, index)
             if problem:
                 scores.append(Score(None, chance, problem))
                 continue
             after = np.stack([one.signed[index] for one in fresh])
             each = [abs(_ranked(signed, one)) for one in after]
             note = f"of the signed maps from {np.min(each):.2f} to {np.max(each):.2f} over {samples} re-initialisations"
-            scores.append(_noted(metrics.randomisation_correlation(signed, after), note, limit, single, chance))
+            scores.append(noted(metrics.randomisation_correlation(signed, after), note, limit, single, chance))
 
         def views(index: int) -> Views:
             return [self._view("with random weights", population[index], fresh[0], index)]
@@ -323,69 +275,6 @@ class Trust(Base):
     def _class_name(self, index: int) -> str:
         names = self.engine.class_names
         return str(index) if names is None else names[index]
-
-    # Insertion and deletion
-
-    def _curves(self, cases: Sequence[Case], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
-        """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
-        if not usable:
-            return []
-        lengths: list[int] = []
-        fractions: list[Floats] = []
-
-        def edited() -> Iterator[Case]:
-            for index in usable:
-                curves, order, random = self._orders(cases[index], maps, index)
-                # The ends of both are the same, whatever the order between.
-                (counts, shares), (inner, random_shares) = curves.steps(order, steps), curves.steps(random, steps)
-                fractions.extend([shares, random_shares])
-                lengths.append(len(counts))
-                for picture in curves.pictures(order, counts):
-                    yield with_picture(cases[index], picture)
-                for picture in curves.pictures(random, inner[1:-1]):
-                    yield with_picture(cases[index], picture)
-
-        probabilities = self.engine.predict(edited()).probabilities
-        areas, start = [], 0
-        for position, (index, length) in enumerate(zip(usable, lengths, strict=True)):
-            rows = probabilities[start : start + 4 * length - 4, maps.targets[index]]
-            start += len(rows)
-            own = rows[: 2 * length].reshape(length, 2)
-            random = np.concatenate([own[:1], rows[2 * length :].reshape(length - 2, 2), own[-1:]])
-            areas.append(_Areas(fractions[2 * position], own, fractions[2 * position + 1], random))
-        return areas
-
-    def _orders(self, case: Case, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
-        """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
-        grid = (maps.signed.shape[1], maps.signed.shape[2])
-        order = metrics.relevance_order(maps.maps[index])
-        picture = open_picture(case)
-        if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
-            picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
-        geometry = maps.geometries[index]
-        subject = Subject(where(case, index), edits.as_pixels(picture), (), geometry, self._settings.seed)
-        # An order of its own for each picture: one for all would have its luck in every value.
-        return Curves(picture, geometry, grid), order, subject.random("order").permutation(len(order))
-
-    def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
-        """The pictures half-way of both curves, with the curves as numbers."""
-        curves, order, _ = self._orders(case, maps, index)
-        counts, shares = curves.steps(order, len(areas.fractions) - 1)
-        half = int(np.argmin(np.abs(shares - 0.5)))
-        views = []
-        for column, (name, picture) in enumerate(
-            zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
-        ):
-            points = [np.interp(share, areas.fractions, areas.probabilities[:, column]) for share in _SHOWN]
-            numbers = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in zip(_SHOWN, points, strict=True))
-            views.append(
-                {
-                    "title": f"the most relevant {shares[half]:.0%} {name}",
-                    "picture": exhibits.further_picture(picture, embed=self._settings.pictures == "embed"),
-                    "note": f"P(target) with so much {name}: {numbers}",
-                }
-            )
-        return views
 
     # Noise
 
@@ -429,63 +318,13 @@ class Trust(Base):
         value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
         return {
             "title": title,
-            "picture": exhibits.further_picture(open_picture(case), embed=self._settings.pictures == "embed"),
+            "picture": exhibits.further_case(case, embed=self._settings.pictures == "embed"),
             "heatmap": exhibits.heatmap(maps, index),
             "note": "no positive evidence" if maps.empty[index] else value,
         }
 
 
-# Less than this is rounding, which no order deserves credit for.
-_MOVES = 0.01
-_SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-
-
-@dataclass(frozen=True)
-class _Areas:
-    """P(target) by the fraction of pixels; in the columns of `probabilities` insertion and deletion."""
-
-    fractions: Floats
-    probabilities: Floats
-    random_fractions: Floats
-    random_probabilities: Floats
-
-    @property
-    def own(self) -> float:
-        """Insertion minus deletion area in the heatmap's order."""
-        return _difference(self.fractions, self.probabilities)
-
-    @property
-    def random(self) -> float:
-        """The same in random order."""
-        return _difference(self.random_fractions, self.random_probabilities)
-
-    @property
-    def gain(self) -> float:
-        """How much more the heatmap's order moves the prediction."""
-        return self.own - self.random
-
-    @property
-    def flat(self) -> str:
-        """Why no order can be better than another; empty where one can."""
-        every = np.concatenate([self.probabilities, self.random_probabilities])
-        low, high = every.min(), every.max()
-        return "" if high - low > _MOVES else f"P(target) stays between {low:.3f} and {high:.3f} whatever is covered"
-
-    @property
-    def text(self) -> str:
-        """The areas, for the finding."""
-        insertion, deletion = (metrics.curve_area(self.fractions, column) for column in self.probabilities.T)
-        return (
-            f"insertion {insertion:.2f} − deletion {deletion:.2f} = {self.own:.2f}, in random order {self.random:.2f}"
-        )
-
-
-def _difference(fractions: Floats, probabilities: Floats) -> float:
-    insertion, deletion = (metrics.curve_area(fractions, column) for column in probabilities.T)
-    return insertion - deletion
-
-
-def _unranked(maps: Heatmaps, index: int) -> str:
+def unranked(maps: Heatmaps, index: int) -> str:
     """Why nothing can be compared with a case's heatmap; empty where it can."""
     if maps.empty[index]:
         return no_evidence(maps.negative_share[index])
@@ -496,7 +335,7 @@ def _unranked(maps: Heatmaps, index: int) -> str:
 
 def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | None, whose: str) -> Score:
     """Of a case's heatmap with a second one, unless one of them says nothing of places."""
-    problem = _unranked(maps, index)
+    problem = unranked(maps, index)
     if not problem and metrics.is_constant(second):
         problem = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}"
     return Score(None, chance, problem) if problem else Score(_ranked(maps.maps[index], second), chance)
@@ -508,7 +347,7 @@ def _evidence(maps: Heatmaps, index: int) -> Floats:
     return evidence
 
 
-def _noted(value: float, note: str, limit: Threshold, single: bool, chance: float = 0.0) -> Score:
+def noted(value: float, note: str, limit: Threshold, single: bool, chance: float = 0.0) -> Score:
     """A score with its details where these are looked at."""
     return Score(value, chance, note=note if single or not holds(value, limit) else "")
 
@@ -552,9 +391,3 @@ def _width_of_chance(maps: Heatmaps) -> str:
     return (
         f"chance is wide: ±{min(1.0, 2 / np.sqrt(cells - 1)):.2f} for unrelated maps of {cells} cells, more for smooth"
     )
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; an integer of at least {least} is expected")
-    return int(value)

@@ -525,7 +525,7 @@ class Engine:
         given = {name: as_model_input(value, inputs.find(name), self.preprocessing) for name, value in given.items()}
         others = Others(inputs, self._other_inputs, given) if inputs.others else None
         made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others, made_by)
-        return self._ranges.watched(made, made_by if getattr(images, "ndim", 0) == 4 else self.preprocessing)
+        return self._ranges.watched(made)
 
     def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         _ = self._structure
@@ -611,7 +611,11 @@ class _Collected:
 
     def add(self, probe: Probe, batch: Batch) -> None:
         """Computes the maps of one batch."""
-        maps = np.asarray(self._compute(probe), np.float32)
+        computed = self._compute(probe)
+        try:
+            maps = np.asarray(computed, np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"The method {self.method.name!r} gave {type(computed).__name__}: {error}") from error
         grid = probe.pictures.shape[:3] if self.method.kind == "picture" else probe.activations(self.path).shape[:3]
         if maps.shape != grid:
             raise ValueError(f"The method {self.method.name!r} gave maps of shape {maps.shape}; expected {grid}")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.engine.inputs import ModelInput, Others
 from pytest_cnnaudit.preprocessing import Geometry, Preprocessing
 
@@ -91,8 +91,7 @@ def batches(
     """
     start = 0
     size = batch_size
-    bound = None if _is_model_input(images) else preprocessing.bound(input_shape)
-    items = _items(images, bound, input_shape)
+    items = _items(images, preprocessing, input_shape, made_by)
     for first in items:
         if size is None:
             size = rows_that_fit(first[0].shape)
@@ -104,7 +103,7 @@ def batches(
         geometries, cases = tuple(item[1] for item in group), tuple(item[2] for item in group)
         values = [] if others is None else [others.row(start + index, case) for index, case in enumerate(cases)]
         columns = (_padded(column, rows) for column in zip(*values, strict=True))
-        batch = Batch(_padded(arrays, rows), geometries, cases, start, tuple(columns), bound or made_by)
+        batch = Batch(_padded(arrays, rows), geometries, cases, start, tuple(columns), first[3])
         _check_finite(batch)
         yield batch
         start += len(group)
@@ -139,22 +138,36 @@ def _check_finite(batch: Batch) -> None:
 
 
 def _items(
-    images: Any, bound: Preprocessing | None, input_shape: Sequence[int | None]
-) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None]]:
-    if bound is None:
-        array = np.asarray(images)
-        _check_array(array, input_shape)
-        geometry = Geometry.identity(width=array.shape[2], height=array.shape[1])
-        for row in array:
-            yield row.astype(np.float32, copy=False), geometry, None
+    images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], made_by: Preprocessing | None
+) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None, Preprocessing | None]]:
+    """Each picture's model input, its geometry, its case, and what made it model input."""
+    if _is_model_input(images):
+        for row, geometry in _rows(np.asarray(images), input_shape):
+            yield row, geometry, None, made_by
         return
+    bound = None
     for picture in _pictures(images):
+        if isinstance(picture, InputCase):
+            [(row, geometry)] = _rows(picture.inputs[None], input_shape)
+            yield row, geometry, picture.edited_from or picture, made_by
+            continue
+        bound = preprocessing.bound(input_shape) if bound is None else bound
         if isinstance(picture, ReadPicture):
-            yield picture.inputs, picture.geometry, picture.case
+            yield picture.inputs, picture.geometry, picture.case, bound
             continue
         inputs, geometry = bound(picture)
         # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
-        yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None
+        yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None, bound
+
+
+def _rows(
+    array: npt.NDArray[Any], input_shape: Sequence[int | None]
+) -> Iterator[tuple[npt.NDArray[np.float32], Geometry]]:
+    """What is used as it is, row by row."""
+    _check_array(array, input_shape)
+    geometry = Geometry.identity(width=array.shape[2], height=array.shape[1])
+    for row in array:
+        yield row.astype(np.float32, copy=False), geometry
 
 
 def _is_model_input(images: Any) -> bool:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.loading import ModelError
 from pytest_cnnaudit.engine.tracing import operations_of
@@ -212,10 +212,10 @@ class Others:
         else:
             value = self._always[one.name]
             if callable(value):
-                if case is None:
+                if case is None or isinstance(case, InputCase):
                     raise ValueError(
                         f"other_inputs[{one.name!r}] is a function of the Case, but image {index} is no Case: hand "
-                        f"over a mapping with {one.name!r} as images"
+                        f"over Cases, or a mapping with {one.name!r} as images"
                     )
                 value = value(case)
         return checked_input(one, value, "of image " + str(index))

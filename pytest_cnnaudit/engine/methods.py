@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from pytest_cnnaudit.calling import called, check_call
 from pytest_cnnaudit.engine.probing import Probe
 from pytest_cnnaudit.engine.resampling import bilinear
 
@@ -300,14 +301,30 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+TAKES: Mapping[Kind, tuple[str, ...]] = {
+    "cam": ("activations", "gradients", "scores"),
+    "layer": ("probe", "layer"),
+    "picture": ("probe",),
+}
+"""What a method's function is called with."""
+OWN_METHOD = (
+    "a function of three arrays, the layer's activations (N, h, w, K), the gradients of the scores with respect to "
+    "them and the scores (N,), that returns maps (N, h, w)"
+)
+
+
 def find_method(method: str | MethodFunction) -> Method:
-    """The method with this name; a callable is its own, with the parameters of a `functools.partial`."""
+    """The method with this name; a callable is its own, with the parameters of a `functools.partial`.
+
+    Raises `ValueError` for an unknown name and `TypeError` for a callable that can't be called with what a method
+    gets.
+    """
     if callable(method):
         plain = method.func if isinstance(method, partial) else method
-        for known in METHODS.values():
-            if known.function is plain:
-                return replace(known, function=method)
-        return Method(getattr(plain, "__name__", type(plain).__name__), method)
+        found = next((known for known in METHODS.values() if known.function is plain), Method(called(method), method))
+        expected = f"{found.name!r} with parameters of its own" if found.name in METHODS else OWN_METHOD
+        check_call(method, "method", TAKES[found.kind], expected)
+        return replace(found, function=method)
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"There is no method {method!r}; known: {', '.join(METHODS)}, or a callable")
     return METHODS[method]

@@ -156,11 +156,12 @@ class RangeWatch:
     expected: Callable[[], Expectation]
     warned: set[str] = field(default_factory=set)
 
-    def watched(self, batches: Iterable[Batch], preprocessing: Preprocessing | None) -> Iterator[Batch]:
-        """The batches; `preprocessing` is what they went through, None for model input that is used as it is."""
+    def watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches as they are."""
         for index, batch in enumerate(batches):
             if index == 0 and isinstance(batch.inputs, np.ndarray):
-                found = mistakes(batch.inputs[: min(batch.count, _LOOKED_AT)], self.expected(), preprocessing)
+                looked_at = batch.inputs[: min(batch.count, _LOOKED_AT)]
+                found = mistakes(looked_at, self.expected(), batch.preprocessing)
                 if found is not None and found[0] not in self.warned:
                     warnings.warn(f"The model {self.model!r} {found[1]}", PreprocessingWarning, stacklevel=2)
                     # Not before: where warnings are errors, every call raises.

@@ -6,6 +6,7 @@ and ∂y/∂X is W₀/4 where X > 0, −W₁/4 where X < 0, and 0 where X = 0.
 """
 
 import tracemalloc
+from fractions import Fraction
 from functools import partial
 
 import keras
@@ -551,6 +552,44 @@ def test_a_layer_the_score_does_not_depend_on(method):
     engine = Engine(networks.assign_weights(model), output="kept")
     with pytest.raises(ValueError, match="does not depend on the layer 'unused'"):
         engine.heatmaps(networks.pictures(1), target=0, layer="unused", method=method)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (lambda activations, gradients: activations[..., 0], r"'<lambda>', .* with \(activations, gradients, scores\)"),
+        (Fraction, "'Fraction', .* a function of three arrays"),
+        (partial(methods.grad_cam, power=2), r"'grad_cam', .* unexpected keyword argument 'power'; 'grad-cam' with"),
+        (partial(methods.eigen_cam, power=2), r"'eigen_cam', .* with \(probe, layer\): .* keyword argument 'power'"),
+        (partial(methods.rise, mask=100), r"'rise', .* with \(probe\): got an unexpected keyword argument 'mask'"),
+    ],
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_what_a_method_is_called_with_is_checked_before_anything_is_computed(method, words, several, monkeypatch):
+    engine = Engine(one_conv())
+    monkeypatch.setattr(engine, "_probes", None)
+    with pytest.raises(TypeError, match=f"^method is {words}"):
+        engine.heatmaps(PICTURE, method=["grad-cam", method] if several else method)
+
+
+def test_an_error_within_a_method_is_the_users_own():
+    error = TypeError("takes 2 positional arguments but 3 were given")
+
+    def method(activations, gradients, scores):
+        raise error
+
+    with pytest.raises(TypeError) as caught:
+        Engine(one_conv()).heatmaps(PICTURE, method=method)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [([[[1, 2], [3]]], "gave list: setting an array"), ("no map", "gave str: could not convert"), ({}, "gave dict")],
+)
+def test_what_is_no_array_of_numbers_is_an_error_that_says_what_was_given(given, words):
+    with pytest.raises(TypeError, match=f"The method '<lambda>' {words}"):
+        Engine(one_conv()).heatmaps(PICTURE, method=lambda activations, gradients, scores: given)
 
 
 def test_unknown_method_lists_the_known_ones():

@@ -76,6 +76,15 @@ def test_pages_show_verdict_numbers_and_links(tmp_path, record, every_kind):
     assert "93.0\u00a0%" in single
 
 
+def test_a_picture_says_where_its_colours_come_from(tmp_path, record, part, finding, case):
+    about = case(picture={"src": None, "width": 4, "height": 4, "caption": "Model input, stretched from −1 to <2>"})
+    parts = [part(finding(evidence=[about]))]
+    [page] = [path for path in render(record(parts), parts, tmp_path) if path.parent.name == "tests"]
+    text = page.read_text("utf-8")
+    assert "<figcaption>Model input, stretched from −1 to &lt;2&gt;</figcaption>" in text
+    assert "<figcaption>Picture</figcaption>" not in text
+
+
 def test_an_incomplete_run_is_loud(tmp_path, record, part, finding):
     parts = [part(finding(outcome="passed"))]
     render(record(parts, complete=False), parts, tmp_path)

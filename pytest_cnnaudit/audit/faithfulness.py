@@ -1,0 +1,198 @@
+"""Whether what a heatmap calls relevant moves the prediction: insertion and deletion.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pytest_cnnaudit import edits, metrics
+from pytest_cnnaudit.audit import exhibits
+from pytest_cnnaudit.audit.base import Base, Images, Target, audited
+from pytest_cnnaudit.audit.dependence import Subject
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where, whole, with_line
+from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
+from pytest_cnnaudit.audit.trust import Views, noted, unranked
+from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.preprocessing import on_white, open_picture
+from pytest_cnnaudit.record import Finding, Threshold
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Heatmaps
+    from pytest_cnnaudit.engine.methods import MethodFunction
+
+
+class Faithfulness(Base):
+    """Whether the heatmap's order moves the prediction."""
+
+    @audited
+    def assert_faithful(
+        self,
+        cases: Images,
+        *,
+        gain_at_least: float = 0.0,
+        steps: int = 20,
+        target: Target = None,
+        method: str | MethodFunction = "grad-cam",
+        layer: str | None = None,
+        mostly: float = 1.0,
+        confidence: float | None = None,
+        min_n: int | None = None,
+        by: Literal["label", "group"] | None = None,
+    ) -> Finding:
+        """What the heatmap calls relevant moves the prediction more than what a random order takes first.
+
+        Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
+        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
+        The value is the area under P(target) of insertion minus that of deletion, minus the same for a
+        random order of the same cells, by the seed and the picture, which is the chance level. A case whose heatmap
+        is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
+        and counts as not passed.
+        """
+        population = as_population(cases, inputs=True)
+        limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
+        steps = whole(steps, "steps", 2)
+        maps, aim = self._explain(population, target, method, layer)
+        problems = [unranked(maps, index) for index in range(len(population))]
+        usable = [index for index, problem in enumerate(problems) if not problem]
+        found = dict(zip(usable, self._curves(population, maps, usable, steps), strict=True))
+        problems = [problem or found[index].flat for index, problem in enumerate(problems)]
+        single = isinstance(cases, Case)
+        scores = [
+            Score(None, None, problem) if problem else noted(found[index].gain, found[index].text, limit, single)
+            for index, problem in enumerate(problems)
+        ]
+
+        def views(index: int) -> Views:
+            return [] if index not in found else self._curve_views(population[index], maps, index, found[index])
+
+        judged = Judged("faithful", population, scores, (limit,), single, "gain over random order")
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        if found:
+            own, random = (np.mean([getattr(one, name) for one in found.values()]) for name in ("own", "random"))
+            finding = with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
+        return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
+
+    def _curves(self, cases: Sequence[Case], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
+        """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
+        if not usable:
+            return []
+        lengths: list[int] = []
+        fractions: list[Floats] = []
+
+        def edited() -> Iterator[Case]:
+            for index in usable:
+                curves, order, random = self._orders(cases[index], maps, index)
+                # The ends of both are the same, whatever the order between.
+                (counts, shares), (inner, random_shares) = curves.steps(order, steps), curves.steps(random, steps)
+                fractions.extend([shares, random_shares])
+                lengths.append(len(counts))
+                for picture in curves.pictures(order, counts):
+                    yield with_picture(cases[index], picture)
+                for picture in curves.pictures(random, inner[1:-1]):
+                    yield with_picture(cases[index], picture)
+
+        probabilities = self.engine.predict(edited()).probabilities
+        areas, start = [], 0
+        for position, (index, length) in enumerate(zip(usable, lengths, strict=True)):
+            rows = probabilities[start : start + 4 * length - 4, maps.targets[index]]
+            start += len(rows)
+            own = rows[: 2 * length].reshape(length, 2)
+            random = np.concatenate([own[:1], rows[2 * length :].reshape(length - 2, 2), own[-1:]])
+            areas.append(_Areas(fractions[2 * position], own, fractions[2 * position + 1], random))
+        return areas
+
+    def _orders(self, case: Case, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
+        """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
+        grid = (maps.signed.shape[1], maps.signed.shape[2])
+        order = metrics.relevance_order(maps.maps[index])
+        pixels, geometry = self._pixels(case), maps.geometries[index]
+        subject = Subject(where(case, index), pixels, (), geometry, self._settings.seed)
+        # An order of its own for each picture: one for all would have its luck in every value.
+        return Curves(pixels, geometry, grid), order, subject.random("order").permutation(len(order))
+
+    def _pixels(self, case: Case) -> Any:
+        """A picture's pixels `(H, W, C)`; model input itself, of any number of channels."""
+        if isinstance(case, InputCase):
+            return case.inputs
+        picture = open_picture(case)
+        if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
+            picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
+        return edits.as_pixels(picture)
+
+    def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
+        """The pictures half-way of both curves, with the curves as numbers."""
+        curves, order, _ = self._orders(case, maps, index)
+        counts, shares = curves.steps(order, len(areas.fractions) - 1)
+        half = int(np.argmin(np.abs(shares - 0.5)))
+        views = []
+        for column, (name, picture) in enumerate(
+            zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
+        ):
+            points = [np.interp(share, areas.fractions, areas.probabilities[:, column]) for share in _SHOWN]
+            numbers = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in zip(_SHOWN, points, strict=True))
+            views.append(
+                {
+                    "title": f"the most relevant {shares[half]:.0%} {name}",
+                    "picture": exhibits.further_case(
+                        with_picture(case, picture), embed=self._settings.pictures == "embed"
+                    ),
+                    "note": f"P(target) with so much {name}: {numbers}",
+                }
+            )
+        return views
+
+
+# Less than this is rounding, which no order deserves credit for.
+_MOVES = 0.01
+_SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class _Areas:
+    """P(target) by the fraction of pixels; in the columns of `probabilities` insertion and deletion."""
+
+    fractions: Floats
+    probabilities: Floats
+    random_fractions: Floats
+    random_probabilities: Floats
+
+    @property
+    def own(self) -> float:
+        """Insertion minus deletion area in the heatmap's order."""
+        return _difference(self.fractions, self.probabilities)
+
+    @property
+    def random(self) -> float:
+        """The same in random order."""
+        return _difference(self.random_fractions, self.random_probabilities)
+
+    @property
+    def gain(self) -> float:
+        """How much more the heatmap's order moves the prediction."""
+        return self.own - self.random
+
+    @property
+    def flat(self) -> str:
+        """Why no order can be better than another; empty where one can."""
+        every = np.concatenate([self.probabilities, self.random_probabilities])
+        low, high = every.min(), every.max()
+        return "" if high - low > _MOVES else f"P(target) stays between {low:.3f} and {high:.3f} whatever is covered"
+
+    @property
+    def text(self) -> str:
+        """The areas, for the finding."""
+        insertion, deletion = (metrics.curve_area(self.fractions, column) for column in self.probabilities.T)
+        return (
+            f"insertion {insertion:.2f} − deletion {deletion:.2f} = {self.own:.2f}, in random order {self.random:.2f}"
+        )
+
+
+def _difference(fractions: Floats, probabilities: Floats) -> float:
+    insertion, deletion = (metrics.curve_area(fractions, column) for column in probabilities.T)
+    return insertion - deletion
