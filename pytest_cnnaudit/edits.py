@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
-from scipy import signal
+from scipy import ndimage, signal
 from scipy.sparse import coo_array, csgraph
 from scipy.sparse.linalg import splu
 
@@ -25,7 +25,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Coverage: TypeAlias = npt.NDArray[np.float32]
 Fill: TypeAlias = Literal["mean", "blur", "noise", "inpaint"]
 Filling: TypeAlias = Callable[[Coverage], Pixels]
-Floats: TypeAlias = npt.NDArray[np.float64]
+Moves: TypeAlias = npt.NDArray[np.intp]
 
 FILLS = get_args(Fill)
 BLUR = 0.05  # standard deviation, as a share of the longer side
@@ -165,11 +165,12 @@ def _block_sums(values: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
 
 
 def controls(coverage: Coverage, rng: np.random.Generator, count: int = 3) -> list[Coverage]:
-    """Coverages that hide as much elsewhere: the same shape at random places without a pixel in common with it.
+    """Coverages that hide as much elsewhere: the same shape at random places that don't touch it.
 
-    Where it fits nowhere, as many pixels drawn from outside it in blocks; where fewer are left, all of them. Places
-    repeat where there are fewer than `count`. Above 128 pixels a side the places are steps of several pixels, so a
-    place is missed where there is less room to spare than that.
+    Where there is no such place, one beside it without a pixel in common; where it fits nowhere, as many pixels
+    drawn from outside it in blocks; where fewer are left, all of them. Places repeat where there are fewer than
+    `count`. Above 128 pixels a side the places are steps of several pixels, so a place is missed where there is less
+    room to spare than that.
     """
     places = _places(coverage)
     if not len(places):
@@ -185,33 +186,33 @@ def controls(coverage: Coverage, rng: np.random.Generator, count: int = 3) -> li
     return found
 
 
-def _places(coverage: Coverage) -> npt.NDArray[np.intp]:
+def _places(coverage: Coverage) -> Moves:
     """Moves `(N, 2)`, down and to the right, that keep the shape in the picture and bring it off itself."""
     if not coverage.any():
         return np.empty((0, 2), np.intp)
     step = -(-max(coverage.shape) // PLACES)
     touched = _block_sums((coverage > 0).astype(np.float32), step) > 0
     down, across = (
-        np.arange(-(part.start // step), (side - part.stop) // step + 1) * step
+        np.arange(-(part.start // step), (side - part.stop) // step + 1)
         for part, side in zip(_part(coverage), coverage.shape, strict=True)
     )
-    free = _shared(touched[_part(touched)], down // step, across // step) < 0.5
-    row, column = np.nonzero(free)
-    return np.stack([down[row], across[column]], axis=1)
+    shape = touched[_part(touched)]
+    free = _free(shape, down, across, gap=1)
+    row, column = np.nonzero(free if free.any() else _free(shape, down, across, gap=0))
+    return np.asarray(np.stack([down[row], across[column]], axis=1) * step, np.intp)
 
 
-def _shared(shape: npt.NDArray[np.bool_], down: npt.NDArray[np.intp], across: npt.NDArray[np.intp]) -> Floats:
-    """How many blocks a shape shares with itself moved so many blocks down and to the right, for all pairs."""
+def _free(shape: npt.NDArray[np.bool_], down: Moves, across: Moves, gap: int) -> npt.NDArray[np.bool_]:
+    """Whether a shape moved so many blocks down and across is `gap` blocks off itself, in all directions."""
     height, width = shape.shape
     if shape.all():  # a rectangle, as nearly always
-        return np.outer(np.maximum(height - np.abs(down), 0), np.maximum(width - np.abs(across), 0)).astype(float)
-    blocks = shape.astype(np.float64)
-    overlaps = signal.correlate(blocks, blocks, mode="full", method="fft")
+        return np.asarray((np.abs(down) >= height + gap)[:, None] | (np.abs(across) >= width + gap))
+    around = ndimage.binary_dilation(np.pad(shape, gap), np.ones((3, 3)), gap) if gap else shape
+    shared = signal.correlate(around.astype(np.float64), shape.astype(np.float64), mode="full", method="fft")
     # One more on each side: moves beyond the shape's own size bring it off itself, however far.
-    framed = np.pad(overlaps, 1)
-    rows = np.clip(down + height, 0, 2 * height)
-    columns = np.clip(across + width, 0, 2 * width)
-    return np.asarray(framed[np.ix_(rows, columns)])
+    rows = np.clip(down + height + gap, 0, 2 * (height + gap))
+    columns = np.clip(across + width + gap, 0, 2 * (width + gap))
+    return np.asarray(np.pad(shared, 1)[np.ix_(rows, columns)] < 0.5)
 
 
 def _part(coverage: npt.NDArray[Any]) -> tuple[slice, slice]:

@@ -130,6 +130,15 @@ class Geometry:
         shares: Float64 = y_overlaps @ occupied @ x_overlaps.T / cell_area
         return np.clip(shares, 0.0, 1.0)
 
+    def share(self, regions: Region | Sequence[Region]) -> float:
+        """The share of what the model sees of the picture that the union of regions covers.
+
+        What a crop cuts off and what padding adds does not count: all of a padded picture is 1.
+        """
+        whole = Box(0, 0, self.source_width, self.source_height)
+        covered, seen = (float(self.coverage(one, (1, 1))[0, 0]) for one in (regions, whole))
+        return covered / seen
+
     def centres_inside(
         self, regions: Region | Sequence[Region], grid: tuple[int, int], tolerance: float = 0.0
     ) -> npt.NDArray[np.bool_]:

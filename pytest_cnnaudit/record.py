@@ -72,11 +72,12 @@ class Finding:
 
     For a single case and for audits of a whole population `value` is the measured one, held against
     `threshold`. For a population judged case by case `value` is the share of cases that pass, `threshold` is
-    `mostly` and `interval` holds the Clopper–Pearson bounds of the share; `mean` is then the mean of the
-    cases' values and `thresholds` what each case is held against. `chance` is what a model-independent map
-    would score on average, `controls` what the population's own heatmaps score in other cases' regions, and a
-    blob in the middle in the right ones. `n` and `passed` count cases or, where `unit` says so, groups. With
-    `by` the numbers are those of the worst class or group, and `parts` has all of them, worst first.
+    `mostly` and `interval` holds the Clopper–Pearson bounds of the share, each at the `confidence` or, without one,
+    both together at 95 %; `mean` is then the mean of the cases' values and `thresholds` what each case is held
+    against. `chance` is what a model-independent map would score on average, `controls` what the population's own
+    heatmaps score in other cases' regions, and a blob in the middle in the right ones. `n` and `passed` count cases
+    or, where `unit` says so, groups. With `by` the numbers are those of the worst class or group, and `parts` has all
+    of them, worst first.
     """
 
     test: str

@@ -261,14 +261,16 @@ def places(coverage):
 def brute_force(coverage):
     height, width = coverage.shape
     moves = ((down, across) for down in range(-height, height + 1) for across in range(-width, width + 1))
-    return [move for move in moves if _fits(coverage, *move)]
+    fitting = [move for move in moves if _fits(coverage, coverage, *move)]
+    around = ndimage.binary_dilation(coverage, np.ones((3, 3)))
+    return [move for move in fitting if _fits(coverage, around, *move)] or fitting
 
 
-def _fits(coverage, down, across):
+def _fits(coverage, taken, down, across):
     rows, columns = np.nonzero(coverage)
     inside = (rows + down >= 0) & (rows + down < len(coverage))
     inside &= (columns + across >= 0) & (columns + across < coverage.shape[1])
-    return inside.all() and not coverage[rows + down, columns + across].any()
+    return inside.all() and not taken[rows + down, columns + across].any()
 
 
 # --- Patches and backgrounds -----------------------------------------------------------------------------

@@ -61,9 +61,9 @@ class Audit(Localisation, Mosaics, Dependence, Trust, Faithfulness, Inside, Patt
             expected = "a sequence of texts, Cases, pictures or paths of pictures"
             raise TypeError(f"evidence is {evidence!r}; {expected} is expected")
         items = [evidence] if isinstance(evidence, (str, Case, PathLike, Image.Image, np.ndarray)) else list(evidence)
-        limits = tuple(sorted(limits, key=lambda limit: holds(measured, limit)))  # a missed one first
-        missed, decisive = not holds(measured, limits[0]), limits[0]
-        lines = [compared(measured, limit) for limit in limits]
+        limits = tuple(sorted(limits, key=lambda limit: holds(measured, limit, exact=True)))  # a missed one first
+        missed, decisive = not holds(measured, limits[0], exact=True), limits[0]
+        lines = [compared(measured, limit, exact=True) for limit in limits]
         if chance is not None:
             lines.append(f"chance {chance:.4g}")
         return Finding(

@@ -86,8 +86,8 @@ class Subject:
         return np.random.default_rng(list(content.digest()))
 
     def share(self, regions: Region | Sequence[Region]) -> float:
-        """The share of the model's input that regions cover, 0 where a crop has removed them."""
-        return float(self.geometry.coverage(regions, (1, 1))[0, 0])
+        """The share of what the model sees of the picture that regions cover, 0 where a crop has removed them."""
+        return self.geometry.share(regions)
 
 
 Edits: TypeAlias = Callable[[Subject], Iterable[Edit]]
@@ -435,12 +435,15 @@ def _check_regions_given(population: Sequence[Case], given: Sequence[Region] | N
 def _region_problem(subject: Subject, *, single: bool) -> str:
     """Why a case can't be scored by hiding its region or all else, if it can't."""
     share = subject.share(subject.regions)
-    if share <= LARGEST_ALLOWED_REGION * (1 + ROUNDING):
-        return "" if share else f"the region {LOST}"
-    problem = (
-        f"the region covers {share:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
-        "there is hardly anything else to compare it with, so give a smaller region"
-    )
+    if not share:
+        return f"the region {LOST}"
+    if share > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
+        problem = f"covers {share:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}"
+    elif share > 0.25 and subject.coverage.all():  # of a picture of a few pixels, each in part
+        problem = "covers a part of every pixel"
+    else:
+        return ""
+    problem = f"the region {problem}: there is hardly anything else to compare it with, so give a smaller region"
     if single:
         raise ValueError(f"{subject.name}: {problem}")
     return problem

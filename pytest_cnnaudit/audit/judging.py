@@ -26,8 +26,11 @@ PAGE = "page: "
 LONGEST_ID = 60
 EXCESS = "excess"
 By = Literal["label", "group"]
-# Values closer than this share of the limit are at it: (0.6 − 0.5) / (1 − 0.5) is a little less than 0.2.
+# Shares of areas closer than this are the same.
 ROUNDING = 1e-9
+# Values closer than this share of the limit are at it. What a model gives is float32: a mass of three fifths comes
+# out as 0.59999997, and no verdict may hang on that.
+FLOAT32_ROUNDING = 1e-6
 _SIGN = {"at_least": "≥", "at_most": "≤"}
 
 
@@ -123,7 +126,7 @@ class Judged:
             threshold=self._decisive(worst.chance) if self.single else verdict.threshold,
             direction=limit.direction if self.single else "at_least",
             chance=worst.chance,
-            interval=None if self.single else verdict.interval,
+            interval=None if self.single else _interval(verdict),
             n=verdict.n,
             passed=verdict.passed,
             unscorable=sum(self.results[index].outcome == "unscorable" for index in worst.positions),
@@ -177,7 +180,8 @@ class Judged:
     def _single_lines(self, judgement: _Judgement) -> list[str]:
         score, result, verdict = self.scores[0], self.results[0], judgement.verdict
         if result.outcome == "unscorable":
-            return [f"{_short(result.id)}: unscorable, {result.note}", f"a case passes with {self._demands()}"]
+            chance = "" if judgement.chance is None else f"; chance {judgement.chance:.3g}"
+            return [f"{_short(result.id)}: unscorable, {result.note}", f"a case passes with {self._demands()}{chance}"]
         lines = []
         for limit, value in self._held(score):
             by_chance = 0.0 if limit.name == EXCESS else judgement.chance
@@ -198,15 +202,15 @@ class Judged:
         noted = [result for result in self.results if result.outcome == "passed" and result.note]
         part = f"{rule.by} {first.name!r}, the worst of {len(judgements)}: " if rule.by else ""
         return [
-            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g}){_interval(verdict)}",
+            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g}){_interval_text(verdict)}",
             f"by {rule.by}, worst first: {listed(map(_brief_part, judgements), most=8)}" if rule.by else "",
             self._grouped(first),
             f"a case passes with {self._demands()}{numbers}",
             self._raised(verdict, rule),
             "controls: " + ", ".join(f"{name} {value:.3f}" for name, value in controls.items()) if controls else "",
             "worst: " + listed(_brief(self.results[one], rank < 2) for rank, one in enumerate(worst)) if worst else "",
-            _first_note(f"{len(unscorable)} unscorable", unscorable),
-            _first_note(f"{len(noted)} passed with a note", noted),
+            _reasons(f"{len(unscorable)} unscorable", unscorable),
+            _reasons(f"{len(noted)} passed with a note", noted),
         ]
 
     def _grouped(self, judgement: _Judgement) -> str:
@@ -386,7 +390,7 @@ def _joined(lines: Sequence[str]) -> str:
     return "\n  ".join([*others[: MOST_LINES - len(page)], *page])
 
 
-def compared(value: float, limit: Threshold) -> str:
+def compared(value: float, limit: Threshold, exact: bool = False) -> str:
     """`0.312 < 0.5 (margin -0.188)`: a negative margin misses the limit."""
     margin = value - limit.value if limit.direction == "at_least" else limit.value - value
     sign = {
@@ -394,15 +398,15 @@ def compared(value: float, limit: Threshold) -> str:
         ("at_least", False): "<",
         ("at_most", True): "≤",
         ("at_most", False): ">",
-    }[limit.direction, holds(value, limit)]
+    }[limit.direction, holds(value, limit, exact)]
     # 0.49999 is not shown as 0.5 < 0.5.
-    digits = 4 if _at(value, limit) or f"{value:.4g}" != f"{limit.value:.4g}" else 12
+    digits = 4 if _at(value, limit, exact) or f"{value:.4g}" != f"{limit.value:.4g}" else 12
     return f"{value:.{digits}g} {sign} {limit.value:.{max(6, digits)}g} (margin {margin:+.3g})"
 
 
-def holds(value: float, limit: Threshold) -> bool:
-    """Whether the value keeps to the limit."""
-    return _at(value, limit) or (value > limit.value) == (limit.direction == "at_least")
+def holds(value: float, limit: Threshold, exact: bool = False) -> bool:
+    """Whether the value keeps to the limit, as far as float32 tells unless it is `exact`."""
+    return _at(value, limit, exact) or (value > limit.value) == (limit.direction == "at_least")
 
 
 def demanded(limit: Threshold, chance: float | None) -> float:
@@ -410,8 +414,9 @@ def demanded(limit: Threshold, chance: float | None) -> float:
     return limit.value if limit.name != EXCESS or chance is None else chance + limit.value * (1 - chance)
 
 
-def _at(value: float, limit: Threshold) -> bool:
-    return math.isclose(value, limit.value, rel_tol=ROUNDING)
+def _at(value: float, limit: Threshold, exact: bool) -> bool:
+    relative, absolute = (ROUNDING, 0.0) if exact else (FLOAT32_ROUNDING, FLOAT32_ROUNDING / 10)
+    return math.isclose(value, limit.value, rel_tol=relative, abs_tol=absolute)
 
 
 def _margin(verdict: gate.Verdict) -> float:
@@ -437,7 +442,7 @@ def _part(judgement: _Judgement) -> Part:
         verdict.outcome,
         verdict.value,
         verdict.threshold,
-        verdict.interval,
+        _interval(verdict),
         verdict.n,
         verdict.passed,
         judgement.mean,
@@ -463,11 +468,18 @@ def _parts_chart(judgements: Sequence[_Judgement], by: str | None) -> dict[str, 
     }
 
 
-def _interval(verdict: gate.Verdict) -> str:
-    """What the share says of the rate behind it, for information where no confidence was asked for."""
+def _interval(verdict: gate.Verdict) -> tuple[float, float]:
+    """What the share says of the rate behind it: the bounds that decided or, where none did, the 95 % interval."""
+    if verdict.interval is not None:
+        return verdict.interval
+    return gate.clopper_pearson(verdict.passed, verdict.n, 0.975)
+
+
+def _interval_text(verdict: gate.Verdict) -> str:
+    """The interval, where the verdict does not speak of it already."""
     if verdict.interval is not None:
         return ""
-    lower, upper = gate.clopper_pearson(verdict.passed, verdict.n, 0.975)
+    lower, upper = _interval(verdict)
     return f", 95 % interval {100 * lower:.1f} to {100 * upper:.1f} %"
 
 
@@ -476,9 +488,13 @@ def _brief(result: CaseResult, with_note: bool) -> str:
     return f"{_short(result.id)}{value}" + (f" ({result.note})" if result.note and with_note else "")
 
 
-def _first_note(what: str, results: Sequence[CaseResult]) -> str:
-    """Some cases by id, and the note of the first."""
-    return f"{what}: {listed((_short(one.id) for one in results), 3)}: {results[0].note}" if results else ""
+def _reasons(what: str, results: Sequence[CaseResult]) -> str:
+    """Some cases by id with why, those with the same reason together."""
+    ids: dict[str, list[str]] = {}
+    for one in results:
+        ids.setdefault(one.note, []).append(_short(one.id))
+    reasons = (f"{listed(names, 3)}: {note}" for note, names in ids.items())
+    return f"{what}: {listed(reasons, 2, between='; ', kind='reasons')}" if results else ""
 
 
 def _short(name: str) -> str:
@@ -487,7 +503,8 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_ID else f"{name[: LONGEST_ID // 2]}…{name[-LONGEST_ID // 2 :]}"
 
 
-def listed(items: Iterable[str], most: int = 5) -> str:
+def listed(items: Iterable[str], most: int = 5, between: str = ", ", kind: str = "") -> str:
     """The first few, and how many more there are."""
     every = list(items)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+    more = f" and {len(every) - most} more {kind}".rstrip() if len(every) > most else ""
+    return between.join(every[:most]) + more

@@ -159,7 +159,8 @@ class Localisation(Base):
         lost = _lost(maps, covers, regions)
         scores = _scores(measure, maps, covers, lost)
         for index, (case, cover) in enumerate(zip(population, covers, strict=True)):
-            problem = "" if lost[index] else _unfair(measure, cover, limits)
+            area = maps.geometries[index].share(regions[index])
+            problem = "" if lost[index] else _unfair(measure, cover, area, limits)
             if problem and isinstance(cases, Case):
                 raise ValueError(f"{where(case, index)}: {problem}")
             if problem:
@@ -212,7 +213,8 @@ class Localisation(Base):
         ]
         name = "mass in the forbidden region"
         judged = Judged("avoids", population, scores, limits, isinstance(cases, Case), name)
-        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
+        controls = _controls(_MASS, maps, covers, scores, one_for_all=given is not None)
+        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page, controls)
         return self._with_cases(finding, judged, maps, given, "forbidden", aim)
 
 
@@ -325,14 +327,15 @@ def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Se
     return scores
 
 
-def _unfair(measure: _Measure, cover: Cover, limits: Sequence[Threshold]) -> str:
-    """Why a case that can't fail or can't pass is no test; empty where it is one."""
+def _unfair(measure: _Measure, cover: Cover, area: float, limits: Sequence[Threshold]) -> str:
+    """Why a case that can't fail or can't pass is no test; `area` is the region's share of the picture that is seen."""
     chance, (height, width) = float(np.mean(cover)), cover.shape
-    if chance > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
-        return (
-            f"{measure.covers} {chance:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
-            "almost any map would pass, so give a smaller region"
-        )
+    for what, share in (("the region covers", area), (measure.covers, chance)):
+        if share > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
+            return (
+                f"{what} {share:.0%} of the picture, more than {LARGEST_ALLOWED_REGION:.0%}: "
+                "almost any map would pass, so give a smaller region"
+            )
     if not cover.any():
         return (
             f"no cell of this {height} × {width} grid has its centre in the region, so no map can point at it: "

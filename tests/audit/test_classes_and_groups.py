@@ -49,7 +49,7 @@ class TestByLabel:
             "outcome": "passed",
             "value": 1.0,
             "threshold": 0.8,
-            "interval": None,
+            "interval": [pytest.approx(0.025**0.1), 1.0],
             "n": 10,
             "passed": 10,
             "mean": pytest.approx(0.9),

@@ -222,6 +222,17 @@ class TestEdges:
         finding = refused(getattr(audit, name), [huge, quarter_case(16, 0, id="good")], fill="mean")
         assert [result.outcome for result in finding.cases] == ["unscorable", "passed"]
 
+    def test_padding_is_no_room_beside_the_region(self, audit_of, name):
+        # With a black margin as large as itself the picture is all region: nothing is left to hide instead.
+        audit = audit_of(colour_model(), preprocessing=Preprocessing(resize="pad"))
+        wide = Case(picture(red=50, height=2), label="red", region=Box(0, 0, 4, 2), id="wide")
+        assert "covers 100% of the picture" in message_of(ValueError, getattr(audit, name), wide)
+
+    def test_a_part_of_every_pixel_leaves_nothing_else(self, audit, name):
+        parts = tuple(Box(column + 0.1, 0, column + 0.8, 4) for column in range(4))
+        case = Case(picture(red=50), label="red", region=parts, id="bars")
+        assert "covers a part of every pixel" in message_of(ValueError, getattr(audit, name), case)
+
     def test_a_region_of_the_whole_picture_is_too_large(self, audit, name):
         whole = Case(picture(red=50), label="red", region=Box(0, 0, 4, 4), id="whole")
         assert "covers 100% of the picture" in message_of(ValueError, getattr(audit, name), whole)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from colours import CLASSES, LEFT_HALF, blank_case, half_case, halves, message_of, picture, quarter_case, refused
+from scipy import stats
 
 from pytest_cnnaudit import Box, Case, CaseError
 from pytest_cnnaudit.audit import InconclusiveWarning, judging
@@ -26,7 +27,8 @@ class TestEveryCase:
         finding = audit.assert_mass_inside(population(3, 0))
         assert (finding.outcome, finding.value, finding.threshold) == ("passed", 1.0, 1.0)
         assert (finding.direction, finding.mostly, finding.confidence) == ("at_least", 1.0, None)
-        assert (finding.n, finding.passed, finding.unscorable, finding.interval) == (3, 3, 0, None)
+        assert (finding.n, finding.passed, finding.unscorable) == (3, 3, 0)
+        assert finding.interval == pytest.approx((0.025 ** (1 / 3), 1))
         assert (finding.mean, finding.chance) == (pytest.approx(0.75), 0.25)
         assert [limit.name for limit in finding.thresholds] == ["mass inside", "excess"]
 
@@ -56,7 +58,9 @@ class TestMostly:
         else:
             finding = refused(audit.assert_mass_inside, cases, mostly=mostly)
         assert (finding.outcome, finding.value, finding.threshold) == (outcome, 0.9, mostly)
-        assert (finding.mostly, finding.interval) == (mostly, None)
+        assert (finding.mostly, finding.confidence) == (mostly, None)
+        interval = stats.binomtest(9, 10).proportion_ci(0.95, "exact")
+        assert finding.interval == pytest.approx((interval.low, interval.high))
 
     def test_no_page_is_promised_for_a_pass(self, audit):
         finding = audit.assert_mass_inside(population(9, 1), mostly=0.9)
