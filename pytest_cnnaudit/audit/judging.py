@@ -96,7 +96,7 @@ class Judged:
 
     def _held(self, score: Score) -> list[tuple[Threshold, float]]:
         """The limits with what is held against each, those that are missed first."""
-        value, chance = score.value or 0.0, score.chance or 0.0
+        value, chance = score.value or 0.0, max(score.chance or 0.0, 0.0)
         pairs = [
             (limit, float(metrics.excess(value, chance)) if limit.name == EXCESS else value) for limit in self.limits
         ]
@@ -354,7 +354,10 @@ def whole(value: Any, name: str, least: int) -> int:
 
 
 def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, ...]:
-    """Thresholds from (name, value, direction, argument); an excess lies in [−1, 1], a mass or a P in [0, 1]."""
+    """Thresholds from (name, value, direction, argument).
+
+    An excess and a correlation lie in [−1, 1], a mass, an IoU and a P in [0, 1].
+    """
     given = tuple(
         Threshold(name, number(value, argument, *_bounds(name)), direction)
         for name, value, direction, argument in limits
@@ -366,7 +369,7 @@ def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, .
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    if name == EXCESS:
+    if name in (EXCESS, "rank correlation"):
         return -1.0, 1.0
     return (0.0, 1.0) if name.startswith(("mass", "IoU", "P ")) else (-math.inf, math.inf)
 
@@ -410,8 +413,11 @@ def holds(value: float, limit: Threshold, exact: bool = False) -> bool:
 
 
 def demanded(limit: Threshold, chance: float | None) -> float:
-    """The value that a limit demands; an excess e over chance a demands a + e · (1 − a)."""
-    return limit.value if limit.name != EXCESS or chance is None else chance + limit.value * (1 - chance)
+    """The value that a limit demands; an excess e over chance a demands a + e · (1 − a), a negative a counting as 0."""
+    if limit.name != EXCESS or chance is None:
+        return limit.value
+    chance = max(chance, 0.0)
+    return chance + limit.value * (1 - chance)
 
 
 def _at(value: float, limit: Threshold, exact: bool) -> bool:

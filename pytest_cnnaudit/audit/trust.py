@@ -16,9 +16,11 @@ from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Images, Target, audited
 from pytest_cnnaudit.audit.judging import (
+    EXCESS,
     Judged,
     Rule,
     Score,
+    as_limits,
     as_population,
     holds,
     no_evidence,
@@ -43,6 +45,8 @@ MAGNITUDE = "magnitude of the rank correlation"
 SECOND = "second"
 # What is held in memory at once: the noisy copies of so many cases.
 _CASES_AT_ONCE = 16
+# A heatmap that correlates with its own transform by all but so much is symmetric.
+_ALIKE = 0.01
 
 
 class Trust(Base):
@@ -79,10 +83,12 @@ class Trust(Base):
             population, targets=classes, method=method, layer=layer, seed=self._settings.seed
         )
         names = [self._class_name(index) for index in classes]
-        scores = [
-            _correlation(maps, index, _evidence(others, index), 0.0, f"for {names[index]!r}")
-            for index in range(len(population))
-        ]
+        scores = []
+        for index, name in enumerate(names):
+            score = _correlation(maps, index, _evidence(others, index), 0.0, f"for {name!r}")
+            if others.empty[index] and score.value is not None:
+                score = replace(score, note=f"nothing speaks for {name!r}: compared with its map before ReLU")
+            scores.append(score)
 
         def views(index: int) -> Views:
             return [self._view(f"for {names[index]!r}", population[index], others, index, scores[index])]
@@ -142,7 +148,8 @@ class Trust(Base):
         cases: Images,
         transform: str | tuple[PictureMove, MapMove] = "mirror",
         *,
-        correlation_at_least: float = 0.8,
+        correlation_at_least: float | None = 0.8,
+        excess_at_least: float | None = None,
         target: Target = None,
         method: str | MethodFunction = "grad-cam",
         layer: str | None = None,
@@ -155,12 +162,17 @@ class Trust(Base):
 
         `transform` is `"mirror"` (left and right), `"flip"` (up and down), `"rotate90"`, or a pair of functions:
         one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back. Both maps
-        are of the class of the untouched picture. Chance is what a heatmap that stays in its place, whatever the
-        picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
-        it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
+        are of the class of the untouched picture. Chance a is what a heatmap that stays in its place, whatever the
+        picture, would reach: 1 for one that is symmetric. `excess_at_least` demands (r − a) / (1 − a) above it, a
+        negative a counting as 0; None drops a limit. A case whose chance passes and whose value is not clearly above
+        (less than half of the way to 1) proves nothing: it is unscorable and counts as not passed, as is one of
+        which either heatmap is empty, or the same in all cells.
         """
         population = as_population(cases, inputs=True)
-        limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
+        limits = as_limits(
+            (CORRELATION, correlation_at_least, "at_least", "correlation_at_least"),
+            (EXCESS, excess_at_least, "at_least", "excess_at_least"),
+        )
         move = as_move(transform)
         move.check_cases(population)
         maps, aim = self._explain(population, target, method, layer)
@@ -178,14 +190,15 @@ class Trust(Base):
             stayed = as_heatmap(move.back(heatmap), heatmap)
             chance = None if unranked(maps, index) else _ranked(heatmap, stayed)
             score = _correlation(maps, index, returned, chance, "in the transformed picture")
-            if chance is not None and holds(chance, limit):
-                score = Score(None, chance, f"a heatmap that stays in its place would reach {chance:.2f} too")
+            if score.value is not None and _stays(score, limits[0]):
+                why = f"a heatmap that stays in its place would reach {chance:.2f} too: try another transform"
+                score = Score(None, chance, why)
             scores.append(score)
 
         def views(index: int) -> Views:
             return [self._view(move.name, move.case(population[index]), moved, index, scores[index])]
 
-        judged = Judged("follows", population, scores, (limit,), isinstance(cases, Case), CORRELATION)
+        judged = Judged("follows", population, scores, limits, isinstance(cases, Case), CORRELATION)
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
@@ -339,6 +352,14 @@ def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | Non
     if not problem and metrics.is_constant(second):
         problem = f"{'the same evidence everywhere' if second.any() else 'no positive evidence'} {whose}"
     return Score(None, chance, problem) if problem else Score(_ranked(maps.maps[index], second), chance)
+
+
+def _stays(score: Score, limit: Threshold) -> bool:
+    """Whether a value says no more than that the heatmap looks much the same transformed."""
+    value, chance = score.value or 0.0, score.chance or 0.0
+    if limit.name == EXCESS or not holds(chance, limit):
+        return False
+    return 1 - chance < _ALIKE or value - chance <= (1 - chance) / 2
 
 
 def _evidence(maps: Heatmaps, index: int) -> Floats:

@@ -92,6 +92,7 @@ class TestClassDiscriminative:
         audit = audit_of(colour_model([[1, -1, 0], [0, 1, 0], [0, 0, 1]]))
         finding = audit.assert_class_discriminative(case(red=RISING), "green")
         assert (finding.value, finding.unscorable) == (pytest.approx(-1), 0)
+        assert "nothing speaks for 'green': compared with its map before ReLU" in finding.message
 
     def test_no_evidence_for_the_other_class_or_against_it_is_unscorable(self, audit):
         finding = refused(audit.assert_class_discriminative, case(red=RISING), "green")
@@ -150,6 +151,27 @@ class TestFollows:
         finding = refused(audit.assert_follows, case(red=symmetric))
         assert (finding.value, finding.unscorable, finding.chance) == (None, 1, pytest.approx(1))
         assert "a heatmap that stays in its place would reach 1.00 too" in finding.message
+
+    def test_a_value_clearly_above_a_high_chance_counts(self, audit):
+        # Of 16 cells two change places: the mirrored picture correlates by 0.9 or so, the map taken back by 1.
+        red = np.repeat([[10, 90, 90, 10]], 4, axis=0)
+        red[0] = [20, 90, 90, 10]
+        one = case(red=red)
+        chance = metrics.rank_correlation(red, red[:, ::-1])
+        assert 0.8 < chance < 0.99
+        finding = audit.assert_follows(one)
+        assert (finding.value, finding.chance) == (pytest.approx(1), pytest.approx(chance))
+
+    def test_an_excess_is_held_above_chance(self, audit):
+        one = case(red=halves(10, 90))  # chance −1, which is nothing to be above
+        assert audit.assert_follows(one, correlation_at_least=None, excess_at_least=0.9).threshold == pytest.approx(0.9)
+        red = np.repeat([[10, 60, 90, 30]], 4, axis=0)
+        chance = metrics.rank_correlation(red, red[:, ::-1])
+        assert chance == pytest.approx(0.6)
+        finding = audit.assert_follows(case(red=red), correlation_at_least=None, excess_at_least=0.5)
+        assert finding.threshold == pytest.approx(0.8)
+        message = message_of(ValueError, audit.assert_follows, one, correlation_at_least=None)
+        assert message == "No threshold: give correlation_at_least or excess_at_least"
 
     def test_a_map_that_never_moves_is_unscorable(self, audit_of, honest, pictures):
         finding = refused(audit_of(honest).assert_follows, pictures[:2], method=centre_blob)
