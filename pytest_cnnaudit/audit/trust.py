@@ -270,10 +270,6 @@ class Trust(Base):
             classes.append(found)
         return classes
 
-    def _class_name(self, index: int) -> str:
-        names = self.engine.class_names
-        return str(index) if names is None else names[index]
-
     # Noise
 
     def _noisy_maps(
