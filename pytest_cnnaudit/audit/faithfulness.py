@@ -48,7 +48,8 @@ class Faithfulness(Base):
         """What the heatmap calls relevant moves the prediction more than what a random order takes first.
 
         Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
-        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
+        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421). Of
+        model input the numbers themselves are blurred, and averaged channel by channel.
         The value is the area under P(target) of insertion minus that of deletion, minus the same for a
         random order of the same cells, by the seed and the picture, which is the chance level. A case whose heatmap
         is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable

@@ -154,10 +154,11 @@ class Trust(Base):
         """The heatmap moves with the picture: that of the transformed picture, taken back, correlates with the first.
 
         `transform` is `"mirror"` (left and right), `"flip"` (up and down), `"rotate90"`, or a pair of functions:
-        one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back. Both maps
-        are of the class of the untouched picture. Chance is what a heatmap that stays in its place, whatever the
-        picture, would reach: 1 for one that is symmetric. A case whose chance reaches the threshold proves nothing:
-        it is unscorable and counts as not passed, as is one of which either heatmap is empty, or the same in all cells.
+        one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back; for model
+        input only the names. Both maps are of the class of the untouched picture. Chance is what a heatmap that stays
+        in its place, whatever the picture, would reach: 1 for one that is symmetric. A case whose chance reaches the
+        threshold proves nothing: it is unscorable and counts as not passed, as is one of which either heatmap is empty,
+        or the same in all cells.
         """
         population = as_population(cases, inputs=True)
         limit = Threshold(CORRELATION, number(correlation_at_least, "correlation_at_least", -1, 1), "at_least")
