@@ -310,7 +310,7 @@ class InputCase(Case):
 
     @property
     def inputs(self) -> npt.NDArray[np.float32]:
-        """The numbers, float32 (H, W, C) of any number of channels; what holds none is left for the engine to refuse."""
+        """The numbers, float32 (H, W, C) of any number of channels; the engine refuses what holds none."""
         import numpy as np
 
         values: npt.NDArray[Any] = self.image  # type: ignore[assignment]
