@@ -310,14 +310,19 @@ class InputCase(Case):
 
     @property
     def inputs(self) -> npt.NDArray[np.float32]:
-        """The numbers, (H, W, C) of any number of channels."""
-        return self.image  # type: ignore[return-value]
+        """The numbers, float32 (H, W, C) of any number of channels; the engine refuses what holds none."""
+        import numpy as np
+
+        values: npt.NDArray[Any] = self.image  # type: ignore[assignment]
+        with np.errstate(over="ignore"):  # as infinity it is refused
+            return values.astype(np.float32, copy=False) if values.dtype.kind in "fiu" else values
 
     @cached_property
     def digest(self) -> str:
         """Of the numbers and their shape; none that a picture has."""
-        content = hashlib.sha256(f"model input {self.inputs.dtype}{self.inputs.shape}".encode())
-        content.update(self.inputs.tobytes())
+        values = self.inputs
+        content = hashlib.sha256(f"model input {values.dtype}{values.shape}".encode())
+        content.update(values.tobytes())
         return content.hexdigest()
 
     def _key(self) -> tuple[Hashable, ...]:

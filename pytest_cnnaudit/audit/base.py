@@ -240,6 +240,10 @@ class Base:
             raise ValueError(f"{where(case, index)} {problem}")
         return self.engine.class_index(case.labels[0])
 
+    def _class_name(self, index: int) -> str:
+        names = self.engine.class_names
+        return str(index) if names is None else names[index]
+
     def _with_cases(
         self,
         finding: Finding,

@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,7 +48,8 @@ class Faithfulness(Base):
         """What the heatmap calls relevant moves the prediction more than what a random order takes first.
 
         Insertion reveals the picture over its blurred self, deletion covers it with its mean colour, cell by cell
-        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421).
+        of the heatmap's grid in up to `steps` steps, the most relevant first (Petsiuk 2018, arXiv:1806.07421). Of
+        model input the numbers themselves are blurred, and averaged channel by channel.
         The value is the area under P(target) of insertion minus that of deletion, minus the same for a
         random order of the same cells, by the seed and the picture, which is the chance level. A case whose heatmap
         is empty, or the same in all cells, or whose P(target) stays within 0.01 whatever is covered, is unscorable
@@ -126,31 +127,36 @@ class Faithfulness(Base):
         return edits.as_pixels(picture)
 
     def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
-        """The pictures half-way of both curves, with the curves as numbers."""
+        """The pictures half-way of both curves, and the curves themselves."""
         curves, order, _ = self._orders(case, maps, index)
         counts, shares = curves.steps(order, len(areas.fractions) - 1)
         half = int(np.argmin(np.abs(shares - 0.5)))
-        views = []
+        target = self._class_name(int(maps.targets[index]))
+        views: list[Mapping[str, Any]] = []
         for column, (name, picture) in enumerate(
             zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
         ):
-            points = [np.interp(share, areas.fractions, areas.probabilities[:, column]) for share in _SHOWN]
-            numbers = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in zip(_SHOWN, points, strict=True))
             views.append(
                 {
                     "title": f"the most relevant {shares[half]:.0%} {name}",
                     "picture": exhibits.further_case(
                         with_picture(case, picture), embed=self._settings.pictures == "embed"
                     ),
-                    "note": f"P(target) with so much {name}: {numbers}",
+                    "note": f"P({target}) {areas.probabilities[half, column]:.3f}",
                 }
             )
+        across = "share of pixels inserted or deleted"
+        views.append(
+            {
+                "title": "Insertion and deletion, step by step",
+                "chart": {"across": across, "up": f"P({target})", "lines": areas.lines},
+            }
+        )
         return views
 
 
 # Less than this is rounding, which no order deserves credit for.
 _MOVES = 0.01
-_SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,23 @@ class _Areas:
         every = np.concatenate([self.probabilities, self.random_probabilities])
         low, high = every.min(), every.max()
         return "" if high - low > _MOVES else f"P(target) stays between {low:.3f} and {high:.3f} whatever is covered"
+
+    @property
+    def lines(self) -> list[Mapping[str, Any]]:
+        """Both curves in both orders, for a chart."""
+        orders = (
+            ("the most relevant first", self.fractions, self.probabilities),
+            ("in random order", self.random_fractions, self.random_probabilities),
+        )
+        return [
+            {
+                "name": f"{name} {order}",
+                "note": f"area {metrics.curve_area(fractions, column):.3f}",
+                "points": np.column_stack([fractions, column]).tolist(),
+            }
+            for order, fractions, probabilities in orders
+            for name, column in zip(("inserted,", "deleted,"), probabilities.T, strict=True)
+        ]
 
     @property
     def text(self) -> str:

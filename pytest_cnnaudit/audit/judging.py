@@ -14,7 +14,6 @@ from os import PathLike
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from pytest_cnnaudit import gate, metrics
@@ -238,7 +237,7 @@ def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -
     `(N, H, W, C)`, which is model input.
     """
     if inputs and getattr(cases, "ndim", 0) == 4:
-        cases = _inputs_as_cases(np.asarray(cases))
+        cases = [InputCase(row, source=f"case {index}") for index, row in enumerate(np.asarray(cases))]
     elif pictures or inputs:
         cases = _pictures_as_cases(cases)
     if not isinstance(cases, Case) and (isinstance(cases, str) or not isinstance(cases, Sequence)):
@@ -278,13 +277,6 @@ def _pictures_as_cases(cases: Any) -> Any:
         return cases
     kinds = (str, PathLike, Image.Image, np.ndarray)
     return [Case(one) if isinstance(one, kinds) else one for one in cases]
-
-
-def _inputs_as_cases(array: npt.NDArray[Any]) -> list[Case]:
-    """Each row of model input as a case; what holds no numbers is left for the engine to refuse."""
-    with np.errstate(over="ignore"):  # as infinity it is refused
-        rows = array.astype(np.float32, copy=False) if array.dtype.kind in "fiu" else array
-    return [InputCase(row, source=f"case {index}") for index, row in enumerate(rows)]
 
 
 def check_rule(arguments: Mapping[str, Any]) -> None:

@@ -161,12 +161,12 @@ class Trust(Base):
         """The heatmap moves with the picture: that of the transformed picture, taken back, correlates with the first.
 
         `transform` is `"mirror"` (left and right), `"flip"` (up and down), `"rotate90"`, or a pair of functions:
-        one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back. Both maps
-        are of the class of the untouched picture. Chance a is what a heatmap that stays in its place, whatever the
-        picture, would reach: 1 for one that is symmetric. `excess_at_least` demands (r − a) / (1 − a) above it, a
-        negative a counting as 0; None drops a limit. A case whose chance passes and whose value is not clearly above
-        (less than half of the way to 1) proves nothing: it is unscorable and counts as not passed, as is one of
-        which either heatmap is empty, or the same in all cells.
+        one from a `PIL.Image` to another, one that takes a map `(h, w)` of the transformed picture back; for model
+        input only the names. Both maps are of the class of the untouched picture. Chance a is what a heatmap that
+        stays in its place, whatever the picture, would reach: 1 for one that is symmetric. `excess_at_least` demands
+        (r − a) / (1 − a) above it, a negative a counting as 0; None drops a limit. A case whose chance passes and
+        whose value is not clearly above (less than half of the way to 1) proves nothing: it is unscorable and counts
+        as not passed, as is one of which either heatmap is empty, or the same in all cells.
         """
         population = as_population(cases, inputs=True)
         limits = as_limits(
@@ -284,10 +284,6 @@ class Trust(Base):
                 )
             classes.append(found)
         return classes
-
-    def _class_name(self, index: int) -> str:
-        names = self.engine.class_names
-        return str(index) if names is None else names[index]
 
     # Noise
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_cnnaudit.naming import page_name
-from pytest_cnnaudit.report import drawing, words
+from pytest_cnnaudit.report import charts, drawing, words
 
 LISTED_CASES = 1000
 PICTURED_CASES = 12
@@ -202,7 +202,7 @@ Prediction: TypeAlias = tuple[str, str, float, str]
 
 @dataclass(frozen=True)
 class FurtherView:
-    """Another picture of a case, laid out: an edited one, or another heatmap over the same one."""
+    """Another picture of a case, laid out: an edited one, another heatmap over the same one, or a chart."""
 
     title: str
     stage: drawing.Stage | None
@@ -210,6 +210,7 @@ class FurtherView:
     heatmap: str | None
     predictions: tuple[Prediction, ...]
     note: str = ""
+    chart: charts.Chart | None = None
 
     @property
     def few_predictions(self) -> list[Prediction]:
@@ -264,7 +265,8 @@ def _further(case: Mapping[str, Any], exhibits: Exhibits) -> Iterator[FurtherVie
         stage = drawing.stage({**view, "picture": picture})
         predictions = _predictions({**view, "label": case.get("label"), "target": case.get("target")})
         title, note = _text(view.get("title")), _text(view.get("note"))
-        yield FurtherView(title, *_shown(stage, exhibits), tuple(predictions), note)
+        chart = charts.chart(view.get("chart"))
+        yield FurtherView(title, *_shown(stage, exhibits), tuple(predictions), note, chart)
 
 
 def _predictions(case: Mapping[str, Any]) -> Iterator[Prediction]:

@@ -122,7 +122,7 @@ EXPLANATIONS = {
         "gain of the heatmap's order over a random one",
         "Cells of the picture are revealed over a blurred copy, and covered with the mean colour, those first that the "
         "heatmap calls most relevant. Where they matter, the class's probability rises early and falls early. The "
-        "number is how much more so than in a random order: 0 is chance.",
+        "number is how much more so than in a random order, which is drawn beside it: 0 is chance.",
         "A value below 0 means that cells taken at random move the prediction more than those that the heatmap shows. "
         "A prediction that hardly moves at all, whatever is covered, tells nothing of the heatmap.",
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, blank_case, colour_model, halves, message_of, picture, refused
+from colours import CLASSES, blank_case, colour_model, halves, judged, message_of, picture, refused
 from keras import layers
 from PIL import Image
 
@@ -14,6 +14,7 @@ from pytest_cnnaudit import Case, Engine, Preprocessing, load_cases, metrics
 from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.edits import as_pixels
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
+from pytest_cnnaudit.report import charts
 from pytest_cnnaudit.results import Results
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -354,6 +355,35 @@ class TestFaithful:
         assert f"insertion − deletion: {areas[0]:.3f} by the heatmaps, {areas[1]:.3f} at random" in finding.message
         assert image.size == (4, 4)
 
+    def test_the_points_of_the_chart_are_what_the_model_says_of_the_edited_pictures(self, audit_of, results):
+        one = case(red=RISING + 20, green=60, blue=100)
+        [shown] = judged(audit_of(results, artifacts="all").assert_faithful, one, steps=4, gain_at_least=-2).evidence
+        inserted, deleted, view = shown["views"]
+        assert (view["chart"]["up"], view["chart"]["across"]) == ("P(red)", "share of pixels inserted or deleted")
+        mean, blurred = np.rint(one.image.mean(axis=(0, 1))).astype(np.uint8), Curves(*grid_of(one)).blurred
+        orders = [np.argsort(-one.image[..., 0].ravel(), kind="stable"), _random_order(one)]
+        expected = []
+        for order in orders:
+            taken = [np.isin(np.arange(16), order[:count]).reshape(4, 4, 1) for count in (0, 4, 8, 12, 16)]
+            for over, under in ((one.image, blurred), (mean, one.image)):
+                edits = [np.where(mask, over, under) for mask in taken]
+                expected.append(results.engine.predict(edits).probabilities[:, 0].tolist())
+        lines = view["chart"]["lines"]
+        assert [line["name"] for line in lines] == [
+            *("inserted, the most relevant first", "deleted, the most relevant first"),
+            *("inserted, in random order", "deleted, in random order"),
+        ]
+        for line, values in zip(lines, expected, strict=True):
+            assert [x for x, _ in line["points"]] == [0, 0.25, 0.5, 0.75, 1]
+            assert [y for _, y in line["points"]] == pytest.approx(values, abs=1e-6)
+            area = (values[0] / 2 + sum(values[1:4]) + values[4] / 2) / 4
+            assert line["note"] == f"area {area:.3f}"
+        drawn = charts.chart(view["chart"]).lines
+        assert [[y for _, y in line.points] for line in drawn] == [
+            pytest.approx([10 + 170 * (1 - value) for value in values], abs=1e-3) for values in expected
+        ]
+        assert (inserted["note"], deleted["note"]) == tuple(f"P(red) {values[2]:.3f}" for values in expected[:2])
+
     def test_the_evidence_first_gains_and_last_loses(self, audit):
         one = case(red=RISING // 10, green=8)
         assert audit.assert_faithful(one).value > 0.1
@@ -405,6 +435,10 @@ def _random_order(one, seed=0):
 
 def pixels(one):
     return as_pixels(open_picture(one))
+
+
+def grid_of(one):
+    return pixels(one), Geometry.identity(4, 4), (4, 4)
 
 
 class TestCurves:
@@ -597,8 +631,9 @@ class TestAll:
     def test_the_page_shows_what_it_was_compared_with(self, audit_of, results, name, arguments, options):
         finding = getattr(audit_of(results, artifacts="all"), name)(CASES[0], *arguments, **options)
         [shown] = finding.evidence
-        assert len(shown["views"]) == (2 if name == "assert_faithful" else 1)
-        for view in shown["views"]:
+        pictured = [view for view in shown["views"] if "chart" not in view]
+        assert len(pictured) == (2 if name == "assert_faithful" else 1)
+        for view in pictured:
             assert view["title"]
             assert view["picture"]["src"].startswith("data:image/png")
             assert (view.get("heatmap") is None) == (name == "assert_faithful")
@@ -606,7 +641,9 @@ class TestAll:
     def test_pictures_of_patients_stay_out(self, audit_of, results, name, arguments, options):
         audit = audit_of(results, artifacts="all", pictures="none")
         [shown] = getattr(audit, name)(CASES[0], *arguments, **options).evidence
-        assert [view["picture"]["src"] for view in shown["views"]] == [None] * len(shown["views"])
+        pictured = [view for view in shown["views"] if "chart" not in view]
+        assert pictured
+        assert all(view["picture"]["src"] is None for view in pictured)
 
     def test_no_message_is_longer_than_12_lines(self, audit, name, arguments, options):
         finding = refused(getattr(audit, name), [*CASES, blank_case("blank")], *arguments, **options)

@@ -58,6 +58,18 @@ def make_view(**changes: Any) -> Json:
     return view | changes
 
 
+def make_chart(**changes: Any) -> Json:
+    """Two straight lines and two bent ones."""
+    points = {
+        "inserted": [[0, 0], [1, 1]],
+        "deleted": [[0, 1], [1, 0]],
+        "inserted at random": [[0, 0], [0.5, 0.25], [1, 1]],
+        "deleted at random": [[0, 1], [0.5, 0.5], [0.5, 0.25], [1, 0]],
+    }
+    lines = [{"name": name, "note": f"area of {name}", "points": some} for name, some in points.items()]
+    return {"across": "share of pixels", "up": "P(cat)", "lines": lines} | changes
+
+
 def make_finding(**changes: Any) -> Json:
     finding = {
         "test": "tests/test_pets.py::test_looks",
@@ -174,6 +186,7 @@ def make_every_kind() -> list[Json]:
         id="remade.png",
         views=[{"title": "with noise", "heatmap": make_heatmap([[0, 0, 0, 255], [0, 0, 0, 0]], [0, 0, 200, 100])}],
     )
+    drawn = make_case(id="drawn.png", views=[{"title": "step by step", "note": "", "chart": make_chart()}])
     layers = {
         "kind": "layers",
         "title": "Activation sparsity over depth",
@@ -184,7 +197,7 @@ def make_every_kind() -> list[Json]:
         make_part(make_finding(test=test("single")), failure="AuditFailure: mass inside 0.12"),
         make_part(make_population()),
         make_part(
-            make_finding(test=test("kinds"), evidence=[masked, cropped, padded, withheld, empty, edited, remade])
+            make_finding(test=test("kinds"), evidence=[masked, cropped, padded, withheld, empty, edited, remade, drawn])
         ),
         make_part(
             make_finding(
@@ -272,6 +285,11 @@ def make_every_kind() -> list[Json]:
 @pytest.fixture
 def case() -> Callable[..., Json]:
     return make_case
+
+
+@pytest.fixture
+def chart() -> Callable[..., Json]:
+    return make_chart
 
 
 @pytest.fixture

@@ -305,6 +305,31 @@ def test_a_further_heatmap_is_coloured_too(report, visit):
     assert near(pixel(stages.nth(1), 0.125, 0.25), mixed(COLDEST, 0.8 * 90 / 255))
 
 
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_charts_marks_lie_on_its_lines_at_any_width(report, visit, width):
+    page = visit(page_of(report, KINDS), width=width)
+    chart = page.locator(".curves")
+    outer = chart.bounding_box()
+    for mark, (x, y) in zip(chart.locator(".mark-1").all(), [(0.09, 180), (0.98, 10)], strict=True):
+        box = mark.bounding_box()
+        assert box["x"] + box["width"] / 2 - outer["x"] == pytest.approx(x * outer["width"], abs=0.6)
+        assert box["y"] + box["height"] / 2 - outer["y"] == pytest.approx(y, abs=0.6)
+    line = chart.locator(".curve-1").bounding_box()
+    assert line["x"] - outer["x"] == pytest.approx(0.09 * outer["width"], abs=2)
+    assert line["x"] + line["width"] - outer["x"] == pytest.approx(0.98 * outer["width"], abs=2)
+    assert (line["y"] - outer["y"], line["height"]) == pytest.approx((10, 170), abs=3)
+
+
+def test_a_charts_numbers_open_by_keyboard(report, visit):
+    page = visit(page_of(report, KINDS))
+    table = page.locator(".chart table")
+    assert not table.is_visible()
+    page.locator(".chart summary").focus()
+    page.keyboard.press("Enter")
+    assert table.is_visible()
+    assert table.locator("tbody tr").nth(3).inner_text().split() == ["50", "%", "0.500", "0.500", "0.250", "0.500"]
+
+
 def test_pictures_have_words(report, visit):
     page = visit(page_of(report, SINGLE))
     labels = [stage.get_attribute("aria-label") for stage in page.locator(".stage").all()]
