@@ -146,7 +146,10 @@ def duplicated_filters() -> Engine:
 
 
 def filters_never_silent() -> Engine:
-    """The fourth and the fifth layer have as many filters again, shifted until their ReLU lets all through."""
+    """The fourth and the fifth layer have as many filters again, shifted until their ReLU lets all through.
+
+    The next layers do not use them: the function is the same.
+    """
     model = honest()
     for depth in (4, 5):
         count = build.FILTERS[depth - 1]
@@ -160,7 +163,10 @@ PRUNED = 0, 1, 2, 3  # channels of the third layer, each the only one that a pru
 
 
 def pruned_filters() -> Engine:
-    """The fourth layer has further filters with one weight left, below zero, that the next layer does not use."""
+    """The fourth layer has further filters with one weight left, below zero: inputs can but silence them.
+
+    The next layer does not use them: the function is the same.
+    """
     model = widened(honest(), 4, PRUNED, share=0)
     further = slice(-len(PRUNED), None)
     convolution = model.get_layer("conv4")
