@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
+from skimage.segmentation import random_walker
 
 from pytest_cnnaudit import Box, Mask, edits
 from pytest_cnnaudit.edits import FILLS
@@ -139,6 +140,17 @@ def test_inpaint_stays_between_the_values_around_and_takes_none_of_the_object():
     pixels = np.where(coverage[..., None] > 0, 255, PHOTO // 2).astype(np.uint8)
     filled = hidden(pixels, coverage, "inpaint")[coverage > 0]
     assert filled.max() <= pixels[coverage == 0].max() < 255
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_inpaint_is_how_likely_a_random_walk_meets_white_before_black(seed):
+    # The probability solves the same equation with the same values around (Grady 2006); rounding leaves a half.
+    pixels = 255 * random(seed).integers(0, 2, (24, 32), np.uint8)
+    coverage = covered(24, 32, (4, 6, 20, 18), (12, 2, 32, 9))  # an L that reaches the border
+    labels = np.where(coverage > 0, 0, 1 + (pixels > 0))
+    _, white = random_walker(pixels / 255, labels, beta=0, mode="bf", return_full_prob=True)
+    filled = hidden(pixels[..., None], coverage, "inpaint")[..., 0]
+    np.testing.assert_allclose(filled[coverage > 0], 255 * white[coverage > 0], rtol=0, atol=0.501)
 
 
 def test_inpaint_of_everything_is_the_mean_colour():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import draw
 
 from pytest_cnnaudit.cases import Box, Case, CaseError, CaseWarning, Mask, check_regions, load_cases
 from pytest_cnnaudit.preprocessing import Preprocessing
@@ -138,6 +139,14 @@ def test_polygons_agree_with_a_point_by_point_test(tmp_path: Path, seed: int) ->
     for row in range(6):
         for column in range(8):
             assert array[row, column] == _point_in_polygon(column + 0.5, row + 0.5, points.tolist())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_polygons_agree_with_scikit_image(tmp_path: Path, seed: int) -> None:
+    points = np.random.default_rng(seed).uniform([-2, -2], [10, 8], (9, 2))
+    # There a pixel's centre has whole coordinates, rows first.
+    expected = draw.polygon2mask((6, 8), points[:, ::-1] - 0.5)
+    assert _mask(_segmented(tmp_path, [points.ravel().tolist()])) == expected.tolist()
 
 
 def _point_in_polygon(x: float, y: float, points: list[list[float]]) -> bool:

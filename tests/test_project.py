@@ -5,6 +5,7 @@ import configparser
 import importlib.util
 import os
 import re
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -164,6 +165,17 @@ def test_no_file_speaks_of_somebodys_machine():
         if (match := FOREIGN_PATH.search(path.read_bytes().decode("utf-8", "replace")))
     }
     assert found == {}
+
+
+def test_the_package_imports_its_dependencies_and_the_backends_alone():
+    sources = [path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit").rglob("*.py")]
+    imports = re.findall(r"^ *(?:from|import) (\w+)(?:\.\w+)*(?: import| as|  #|$)", "\n".join(sources), re.MULTILINE)
+    declared = {re.split("[>=]", one)[0] for one in PYPROJECT["project"]["dependencies"]}
+    backends = set(PYPROJECT["project"]["optional-dependencies"])
+    with_them = {"PIL", "h5py", "markupsafe"}  # Pillow, Keras and Jinja2 bring these
+    known = sys.stdlib_module_names | {"pytest_cnnaudit"} | declared | with_them | backends
+    assert {"numpy", "PIL", "torch"} < set(imports)
+    assert set(imports) - known == set()
 
 
 def test_versions_agree():

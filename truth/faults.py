@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_cnnaudit import Engine
 
-FAR_BELOW_ZERO = -1e3
+FAR_BELOW_ZERO, FAR_ABOVE_ZERO = -1e3, 1e2
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -60,7 +60,7 @@ def widened(model: keras.Model, depth: int, sources: Sequence[int], share: float
 
     The next convolution takes `share` of its weights for each source from the copy and the rest from the source.
     """
-    filters = list(build.FILTERS)
+    filters = [model.get_layer(f"conv{number}").filters for number in range(1, len(build.FILTERS) + 1)]
     filters[depth - 1] += len(sources)
     wide = build.network(filters)
     for layer in model.layers:
@@ -74,6 +74,36 @@ def widened(model: keras.Model, depth: int, sources: Sequence[int], share: float
             weights = [np.concatenate([kernel, copies], axis=2)]
         wide.get_layer(layer.name).set_weights(weights)
     return wide
+
+
+def with_last_convolution_on(
+    features: Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor],
+) -> keras.Model:
+    """The last convolution reads `features` of what it used to read and of the rescaled picture.
+
+    Channels that are appended there are handed on by as many further filters, which raise all logits alike.
+    """
+    import keras
+
+    model = honest()
+    x = features(model.get_layer("relu5").output, model.get_layer("rescaling").output)
+    further = x.shape[-1] - build.FILTERS[-2]
+    fills = {"conv6": (0,), "norm6": (1, 0, 0, 1), "classes": (1, 0)}
+    for name in ("conv6", "norm6", "relu6", "pool", "classes"):
+        layer = model.get_layer(name)
+        config = layer.get_config()
+        if name == "conv6":
+            config["filters"] += further
+        copy = type(layer).from_config(config)
+        x = copy(x)
+        weights = [
+            np.pad(old, [(0, size - was) for size, was in zip(new.shape, old.shape, strict=True)], constant_values=fill)
+            for old, new, fill in zip(layer.get_weights(), copy.get_weights(), fills.get(name, ()), strict=True)
+        ]
+        if name == "conv6":
+            weights[0][..., build.FILTERS[-2] :, build.FILTERS[-1] :] = np.eye(further)
+        copy.set_weights(weights)
+    return keras.Model(model.input, x)
 
 
 def scale_kernels(model: keras.Model, depth: int, filters: slice, factor: float) -> None:
@@ -113,6 +143,85 @@ def dead_filters() -> Engine:
 def duplicated_filters() -> Engine:
     """The fourth layer has its first sixteen filters twice, each with half of the weight. The function is the same."""
     return engine_of(widened(honest(), 4, range(16), share=0.5))
+
+
+def filters_never_silent() -> Engine:
+    """The fourth and the fifth layer have as many filters again, shifted until their ReLU lets all through.
+
+    The next layers do not use them: the function is the same.
+    """
+    model = honest()
+    for depth in (4, 5):
+        count = build.FILTERS[depth - 1]
+        model = widened(model, depth, range(count), share=0)
+        scale_kernels(model, depth, slice(count, None), -1)
+        set_norm(model, depth, slice(count, None), beta=FAR_ABOVE_ZERO)
+    return engine_of(model)
+
+
+PRUNED = 0, 1, 2, 3  # channels of the third layer, each the only one that a pruned filter still reads
+
+
+def pruned_filters() -> Engine:
+    """The fourth layer has further filters with one weight left, below zero: inputs can but silence them.
+
+    The next layer does not use them: the function is the same.
+    """
+    model = widened(honest(), 4, PRUNED, share=0)
+    further = slice(-len(PRUNED), None)
+    convolution = model.get_layer("conv4")
+    (kernel,) = convolution.get_weights()
+    kernel[..., further] = 0
+    kernel[1, 1, PRUNED, further] = -np.eye(len(PRUNED))
+    convolution.set_weights([kernel])
+    set_norm(model, 4, further, gamma=1, beta=1, moving_mean=0, moving_variance=1)
+    return engine_of(model)
+
+
+COMMON = 10.0  # how much larger than what tells the classes apart
+
+
+def logits_with_a_common_part() -> Engine:
+    """All logits get the same sum of features, which softmax takes out again. The function is the same."""
+    model = honest()
+    head = model.get_layer("classes")
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel + COMMON * np.maximum(kernel, 0).sum(axis=1, keepdims=True), bias])
+    return engine_of(model)
+
+
+SHIFT = 4  # cells
+
+
+def shifted_features() -> Engine:
+    """Before the last convolution all features move to the right, and round. The function is the same."""
+    from keras import layers
+
+    def shifted(features: keras.KerasTensor, _: keras.KerasTensor) -> keras.KerasTensor:
+        stay = features.shape[2] - SHIFT
+        parts = [layers.Cropping2D((0, cut))(features) for cut in ((stay, 0), (0, SHIFT))]
+        return layers.Concatenate(axis=2, name="shifted")(parts)
+
+    return engine_of(with_last_convolution_on(shifted))
+
+
+STEEP, LOUD = 1e4, 1e3  # the step from darker to brighter, and how much larger it is than other features
+
+
+def pixels_in_the_last_convolution() -> Engine:
+    """The last convolution also sees which of two neighbouring pixels is brighter, and adds it to all logits alike.
+
+    Softmax takes it out again: the function is the same.
+    """
+    from keras import layers
+
+    def with_pixels(features: keras.KerasTensor, picture: keras.KerasTensor) -> keras.KerasTensor:
+        brighter = layers.Conv2D(1, (1, 2), 8, "same", activation="hard_sigmoid", use_bias=False, name="brighter")
+        pixels = layers.Rescaling(LOUD, name="louder")(brighter(picture))
+        brighter.set_weights([np.broadcast_to(np.array([-STEEP, STEEP])[:, None, None], (1, 2, 3, 1))])
+        return layers.Concatenate(name="with_pixels")([features, pixels])
+
+    return engine_of(with_last_convolution_on(with_pixels))
 
 
 EXPLODING = 0, 3.5  # a filter of the third convolution, and the output at which its copy leaves float32
@@ -174,13 +283,39 @@ def head_beside_the_last_convolution() -> Engine:
     return engine_of(beside)
 
 
+TRAINED = {
+    "stamp": ("mass_inside", "avoids", "object_matters", "object_suffices", "ignores_patch"),
+    "background": ("mass_inside", "object_matters", "object_suffices", "ignores_background"),
+}
+"""Faults that come from training, and the assertions that must notice them."""
+
 PLANTED = (
     Fault("dead layer", dead_layer, ("no_dead_filters", "mass_inside", "predicts")),
     Fault("dead filters", dead_filters, ("no_dead_filters",), same_function=True),
-    Fault("duplicated filters", duplicated_filters, ("no_duplicate_filters",), same_function=True),
+    Fault("duplicated filters", duplicated_filters, ("no_duplicate_filters", "filters_distinct"), same_function=True),
+    Fault("filters that are never silent", filters_never_silent, ("sparsity_rises",), same_function=True),
+    Fault("pruned filters", pruned_filters, ("filters_respond",), same_function=True),
     Fault("exploding activations", exploding_activations, ("finite",), same_function=True),
     Fault("constant classifier", constant_classifier, ("mass_inside", "predicts")),
     Fault("swapped labels", swapped_labels, ("mass_inside", "predicts")),
     Fault("wrong preprocessing", wrong_preprocessing, ("mass_inside", "predicts")),
     Fault("head beside the last convolution", head_beside_the_last_convolution, ("mass_inside",), same_function=True),
+    Fault(
+        "logits with a common part",
+        logits_with_a_common_part,
+        ("class_discriminative", "grid_pointing"),
+        same_function=True,
+    ),
+    Fault(
+        "shifted features",
+        shifted_features,
+        ("mass_inside", "points_at", "iou", "faithful", "follows"),
+        same_function=True,
+    ),
+    Fault(
+        "pixels in the last convolution",
+        pixels_in_the_last_convolution,
+        ("stable", "responds_to_weights"),
+        same_function=True,
+    ),
 )
