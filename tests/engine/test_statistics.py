@@ -235,3 +235,15 @@ def test_unknown_hoyer_stays_its_pictures_own_when_merged():
     stats = scaled_stats(1, 1e30) + scaled_stats(1e-30, 1)
     assert np.isnan(stats.hoyer_per_image).tolist() == [False, True, True, False]
     np.testing.assert_allclose(stats.largest_per_image, [3, 3e30, 3e-30, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(224, 224), (197, 199)])
+def test_sums_over_many_positions_keep_their_digits(height, width):
+    """Equal values are the worst case of adding them up one by one."""
+    picture = keras.Input((height, width, 2))
+    x = layers.Rescaling(1.0, name="same")(picture)
+    engine = Engine(keras.Model(picture, layers.Dense(2)(layers.GlobalAveragePooling2D()(x))))
+    flat = np.full((1, height, width, 2), 77.7, np.float32) * np.float32([1, -0.1])
+    stats = engine.activation_stats(flat, "same")["same"]
+    np.testing.assert_allclose(stats.mean, [77.7, -7.77], rtol=1e-5)
+    np.testing.assert_allclose(stats.hoyer_per_image, hoyer_sparsity(flat), atol=1e-5)
