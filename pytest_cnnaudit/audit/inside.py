@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 HOYER_ROUNDING = 1e-5
-"""Hoyer's sparsities that differ by less may be the same: they come from sums in float32."""
+"""Hoyer's sparsities that differ by at most this may be the same: they come from sums in float32."""
 
 
 class Inside(Base):
