@@ -25,12 +25,12 @@ class LayerStats:
 
     `count` is the number of values a channel was seen with (N·H·W), `zero_fraction` the share of exact
     zeros, `std` the population standard deviation (from squares in float32: trust it where it is above a
-    thousandth of the mean, and the channel's largest magnitude within `SQUARED`), `dead` whether the channel
+    thousandth of the mean, and the channel's largest magnitude from 1e-15 to 1e15), `dead` whether the channel
     never fired: its maximum is ≤ 0 after a ReLU, or it is constant. `sparsity_per_image` `(N,)` is the zero
     fraction of each picture, `largest_per_image` `(N,)` its largest magnitude, `hoyer_per_image` `(N,)` its
     Hoyer sparsity (Hoyer 2004, JMLR 5; 1 for a picture without any activation; NaN where the largest magnitude
-    is outside `SQUARED`, since squares over- or underflow there). `a + b` merges the statistics of two sets of
-    pictures.
+    is below 1e-15 or above 1e15, since squares under- or overflow there). `a + b` merges the statistics of two
+    sets of pictures.
     """
 
     count: npt.NDArray[np.int64]
