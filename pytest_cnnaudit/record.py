@@ -75,9 +75,11 @@ class Finding:
     `mostly` and `interval` holds the Clopper–Pearson bounds of the share, each at the `confidence` or, without one,
     both together at 95 %; `mean` is then the mean of the cases' values and `thresholds` what each case is held
     against. `chance` is what a model-independent map would score on average, `controls` what the population's own
-    heatmaps score in other cases' regions, and a blob in the middle in the right ones. `n` and `passed` count cases
-    or, where `unit` says so, groups. With `by` the numbers are those of the worst class or group, and `parts` has all
-    of them, worst first.
+    heatmaps score in other cases' regions, and a blob in the middle in the right ones. `n` and `passed` count what
+    `unit` says: cases or groups of them that are judged one by one; or, where one value of all is judged, the
+    pictures, filters or layers that it is of. With `by` the numbers are those of the worst class or group, and
+    `parts` has all of them, worst first. `method` is what drew the heatmaps of the class `target`; without heatmaps,
+    which of several measures was taken.
     """
 
     test: str
@@ -99,7 +101,7 @@ class Finding:
     mostly: float | None = None
     confidence: float | None = None
     thresholds: tuple[Threshold, ...] = ()
-    unit: Literal["cases", "groups"] = "cases"
+    unit: Literal["cases", "groups", "pictures", "filters", "layers"] = "cases"
     by: Literal["label", "group"] | None = None
     parts: tuple[Part, ...] = ()
     controls: Mapping[str, float] = field(default_factory=dict)

@@ -22,6 +22,11 @@ from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Kernels, Layer, LayerStats
+    from pytest_cnnaudit.engine.outputs import NonFiniteError
+
+
+HOYER_ROUNDING = 1e-5
+"""Hoyer's sparsities that differ by at most this may be the same: they come from sums in float32."""
 
 
 class Inside(Base):
@@ -39,8 +44,12 @@ class Inside(Base):
         """Activations get sparser with depth: the mean over pictures of Kendall's τ-b is at least `trend_at_least`.
 
         `layers` (in the order of execution) default to the ReLU-like ones. `measure` is `"zero_fraction"`,
-        `"hoyer"`, or `"auto"`: the zero fraction where all layers are ReLU-like, else Hoyer's. A picture with
-        the same sparsity in all layers has no trend and counts as 0. Judges one value of the population.
+        `"hoyer"`, or `"auto"`: the zero fraction where all layers are ReLU-like, else Hoyer's; the finding's
+        `method` is the one that was taken. Zero fractions are exact; Hoyer's sparsities come from sums in float32,
+        and two that differ by at most 1e-5 are the same. A picture with the same sparsity in all layers has no
+        trend and counts as 0. Judges one value of the population.
+
+        With Hoyer's a `ValueError` for activations so large or small that their squares are unknown.
         """
         limit = Threshold("mean trend", number(trend_at_least, "trend_at_least", -1, 1), "at_least")
         _check_images(cases)
@@ -52,13 +61,16 @@ class Inside(Base):
         stats = self._stats(cases, chosen)
         measure = _sparsity_measure(measure, chosen, stats)
         profiles = np.stack([_sparsity(stats[layer.path], measure) for layer in chosen], axis=1)
-        trend = metrics.trend_per_image(profiles)
+        if measure == "hoyer":
+            _check_known(profiles, [(layer.path, stats[layer.path].largest_per_image) for layer in chosen], cases)
+        tolerance = HOYER_ROUNDING if measure == "hoyer" else 0.0
+        trend = metrics.trend_per_image(profiles, tolerance=tolerance)
         taus = np.where(trend.unscorable, 0.0, trend.taus)
         value, n = float(taus.mean()), len(taus)
         interval = metrics.mean_interval(taus, seed=self._settings.seed)
         results = _picture_results(cases, taus, trend.unscorable, limit)
         flat = int(trend.unscorable.sum())
-        page = metrics.page_trend(profiles)
+        page = metrics.page_trend(profiles, tolerance=tolerance)
         means = profiles.mean(axis=0)
         passed = holds(value, limit) and flat < n
         first, last = chosen[0].path, chosen[-1].path
@@ -92,7 +104,9 @@ class Inside(Base):
             n=n,
             passed=sum(result.outcome == "passed" for result in results),
             unscorable=flat,
+            method=measure,
             thresholds=(limit,),
+            unit="pictures",
             message=self._message("sparsity_rises", passed, lines),
             cases=results,
             evidence=(chart,),
@@ -148,6 +162,7 @@ class Inside(Base):
             passed=n if passed else 0,
             layer=worst,
             thresholds=(limit,),
+            unit="pictures",
             message=self._message("no_dead_filters", passed, lines),
             evidence=(chart,),
         )
@@ -204,6 +219,7 @@ class Inside(Base):
             passed=len(shares) - len(above),
             layer=worst,
             thresholds=(limit,),
+            unit="layers",
             message=self._message("no_duplicate_filters", not above, lines),
             evidence=tuple(evidence),
         )
@@ -214,7 +230,8 @@ class Inside(Base):
 
         The value is the share of pictures with such an activation, and none is allowed. What a layer hands to an
         activation of its own counts as well: a ReLU makes 0 of −∞, and on TensorFlow of NaN. Elsewhere such
-        values are an error; here they are what is judged, so NaN in a weight fails this assertion too.
+        values are an error; here they are what is judged, so NaN in a weight fails this assertion too: every
+        picture counts as one with NaN, without a look at it.
         """
         from pytest_cnnaudit.engine.outputs import NonFiniteError
 
@@ -224,17 +241,14 @@ class Inside(Base):
         try:
             _ = self.engine
         except NonFiniteError as error:  # found in the model's weights when the engine was made
-            message = self._message("finite", False, [str(error)])
-            return Finding(
-                self._test, "finite", "failed", threshold=0.0, direction="at_most", thresholds=(limit,), message=message
-            )
+            return self._weights_not_finite(error, cases, limit)
         chosen = self._named(layers)
         paths = None if chosen is None else [layer.path for layer in chosen]
         found = self._results.finite(cases if images is None else images, paths)
         self._recorder.saw(images or (), case_digest)
         wrong = ~np.stack(list(found.values()))
         n, bad = wrong.shape[1], np.flatnonzero(wrong.any(axis=0))
-        names = [f"picture {index}" if images is None else case_id(images[index], index) for index in range(n)]
+        names = _names(cases, n)
         every = np.array(list(found), object)
         share, passed = len(bad) / n, not len(bad)
         lines = [f"{len(bad)} of {n} pictures with NaN or infinity in an activation: {compared(share, limit)}"]
@@ -263,12 +277,38 @@ class Inside(Base):
             passed=n - len(bad),
             layer=None if passed else every[first],
             thresholds=(limit,),
+            unit="pictures",
             message=self._message("finite", passed, lines),
             cases=tuple(
                 CaseResult(name, float(flags.any()), "failed" if flags.any() else "passed", _first_layer(every, flags))
                 for name, flags in zip(names, wrong.T, strict=True)
             ),
             evidence=(chart,),
+        )
+
+    def _weights_not_finite(self, error: NonFiniteError, cases: Any, limit: Threshold) -> Finding:
+        """Of a model with NaN or infinity in a weight, which computes nothing that could be looked at."""
+        n = _number_of(cases)
+        self._recorder.saw(as_cases(cases) or (), case_digest)
+        lines = [
+            f"a weight holds NaN or infinity, so every picture counts as one that does: {compared(1.0, limit)}",
+            str(error),
+            f"over {n} pictures" if n else "",
+        ]
+        note = "in a weight" if error.layer is None else f"in a weight of {error.layer!r}"
+        return Finding(
+            self._test,
+            "finite",
+            "failed",
+            value=1.0,
+            threshold=0.0,
+            direction="at_most",
+            n=n,
+            layer=error.layer,
+            thresholds=(limit,),
+            unit="pictures",
+            message=self._message("finite", False, lines),
+            cases=tuple(CaseResult(name, 1.0, "failed", note) for name in _names(cases, n)),
         )
 
     def _relu_like(self, layers: Sequence[str] | None, what: str) -> list[Layer]:
@@ -333,12 +373,35 @@ def _check_measure(measure: str) -> None:
 def _sparsity_measure(measure: str, layers: Sequence[Layer], stats: dict[str, LayerStats]) -> str:
     if measure == "auto":
         return "zero_fraction" if all(layer.is_relu_like for layer in layers) else "hoyer"
-    never = [layer.path for layer in layers if not layer.is_relu_like and not stats[layer.path].zeros.any()]
+    never = [layer.path for layer in layers if not layer.is_relu_like and not _makes_zeros(stats[layer.path])]
     if measure == "zero_fraction" and never:
         raise ValueError(
-            f"The layer {never[0]!r} never gives an exact 0, so its zero fraction says nothing: use measure='hoyer'"
+            f"The layer {never[0]!r} never gives an exact 0 beside other values, so its zero fraction says nothing: "
+            "use measure='hoyer'"
         )
     return measure
+
+
+def _makes_zeros(stats: LayerStats) -> bool:
+    """Whether some values of a picture are 0 but not all: a black picture is 0 in linear layers too."""
+    return bool(((stats.sparsity_per_image > 0) & (stats.sparsity_per_image < 1)).any())
+
+
+def _check_known(profiles: Any, largest: Sequence[tuple[str, Any]], cases: Any) -> None:
+    """`ValueError` that names the first layer where a Hoyer sparsity of `profiles` `(N, layers)` is unknown."""
+    from pytest_cnnaudit.engine.statistics import SQUARED
+
+    unknown = np.isnan(profiles)
+    if not unknown.any():
+        return
+    layer = int(np.argmax(unknown.any(axis=0)))
+    (path, magnitudes), index = largest[layer], int(np.argmax(unknown[:, layer]))
+    what = "explode" if magnitudes[index] > 1 else "vanish"
+    raise ValueError(
+        f"The activations of {path!r} {what}: the largest magnitude in {_names(cases, len(profiles))[index]} is "
+        f"{magnitudes[index]:.3g}, and Hoyer's sparsity can't be computed in float32 outside of {SQUARED[0]:g} to "
+        f"{SQUARED[1]:g}. Look at the weights up to this layer, or leave it out with layers="
+    )
 
 
 def _sparsity(stats: LayerStats, measure: str) -> Any:
@@ -350,16 +413,28 @@ def _named(results: Sequence[CaseResult], taus: Any) -> Iterator[str]:
     return (f"{results[index].id} {taus[index]:.3f}" for index in np.argsort(taus, kind="stable"))
 
 
-def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -> tuple[CaseResult, ...]:
+def _names(cases: Any, n: int) -> list[str]:
+    """What findings call the n pictures."""
     known = as_cases(cases)
+    return [f"picture {index}" if known is None else case_id(known[index], index) for index in range(n)]
+
+
+def _number_of(cases: Any) -> int:
+    """How many pictures these are; 0 where only reading them would tell."""
+    if isinstance(cases, Sequence) or getattr(cases, "ndim", 0) == 4:
+        return len(cases)
+    return 1 if isinstance(cases, (Case, PathLike, Image.Image, np.ndarray)) else 0
+
+
+def _picture_results(cases: Any, taus: Any, unscorable: Any, limit: Threshold) -> tuple[CaseResult, ...]:
     return tuple(
         CaseResult(
-            f"picture {index}" if known is None else case_id(known[index], index),
+            name,
             float(tau),
             "unscorable" if flat else "passed" if holds(float(tau), limit) else "failed",
             "the same sparsity in all layers" if flat else "",
         )
-        for index, (tau, flat) in enumerate(zip(taus, unscorable, strict=True))
+        for name, tau, flat in zip(_names(cases, len(taus)), taus, unscorable, strict=True)
     )
 
 

@@ -123,8 +123,9 @@ class Patterns(Base):
         above = [row for row in order if not holds(float(nearest.similarity[row]), limit)]
         pairs_above = _pairs(nearest, names, above)
         silent = [str(index) for index in names[~patterns.responds]]
+        nearest_two = pairs[0].partition(" (")[0]
         lines = [
-            f"layer {patterns.layer!r}, filters {pairs[0].partition(' (')[0]}: similarity {compared(value, limit)}",
+            f"layer {patterns.layer!r}, filters {nearest_two}: similarity {compared(value, limit)}, chance 0",
             f"{len(above)} of {len(names)} filters are too similar to another: {listed(pairs_above)}" if above else "",
             f"taken for the same, since they do not respond: {listed(silent)}" + self._advice(patterns.layer)
             if len(silent) > 1
@@ -184,6 +185,7 @@ class Patterns(Base):
             passed=passed,
             layer=patterns.layer,
             thresholds=(limit,),
+            unit="filters",
             message=self._message(name, holding, lines),
             evidence=tuple(evidence),
         )

@@ -65,7 +65,7 @@ def kernels(layer: Layer) -> Kernels:
         columns.append(_array(operation.bias)[:, None])
     filters = np.hstack(columns)
     if not np.isfinite(filters).all():
-        raise NonFiniteError(f"The kernels of the layer {layer.path!r} hold NaN or infinity")
+        raise NonFiniteError(f"The kernels of the layer {layer.path!r} hold NaN or infinity", layer.path)
     return Kernels(filters, operation.groups if isinstance(operation, keras.layers.Conv2D) else 1)
 
 

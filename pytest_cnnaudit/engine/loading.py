@@ -76,7 +76,24 @@ def check_model(model: Any) -> None:
     for variable in model.variables:
         # Looked for here and not in what comes out: TensorFlow's fused convolution and ReLU make NaN 0.
         if keras.backend.is_float_dtype(variable.dtype) and not keras.ops.all(keras.ops.isfinite(variable.value)):
-            raise NonFiniteError(f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity")
+            raise NonFiniteError(
+                f"The weight {variable.path!r} of the model {model.name!r} holds NaN or infinity",
+                _layer_with(variable, model),
+            )
+
+
+def _layer_with(variable: keras.Variable, container: keras.Layer) -> str | None:
+    """Path of the layer whose weight it is, as `Layer.path`: the weight's own path may lack the models around it."""
+    inside = (
+        container.layers
+        if isinstance(container, keras.Model)
+        else container._flatten_layers(include_self=False, recursive=False)
+    )
+    layer = next((one for one in inside if any(variable is weight for weight in one.variables)), None)
+    if layer is None:
+        return None
+    within = _layer_with(variable, layer)
+    return layer.name if within is None else f"{layer.name}/{within}"
 
 
 def _reason(error: Exception, config: Config, custom_objects: Mapping[str, Any]) -> str:

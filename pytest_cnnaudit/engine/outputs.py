@@ -26,7 +26,14 @@ _SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softm
 
 
 class NonFiniteError(ValueError):
-    """NaN or infinity in the model or from it: no measure of it means anything."""
+    """NaN or infinity in the model or from it: no measure of it means anything.
+
+    `layer` is the path of the layer with such a weight; None where they were found otherwise.
+    """
+
+    def __init__(self, message: str, layer: str | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.engine.backends import REDUCTIONS
 
+SQUARED = (1e-15, 1e15)
+"""Largest magnitudes with which squares in float32, and sums of 10⁸ of them, neither overflow nor vanish."""
 _KEPT_PICTURES = 64
 Floats = npt.NDArray[np.float64]
 
@@ -22,21 +24,24 @@ class LayerStats:
     """Statistics of a layer with K channels over N pictures; arrays of shape `(K,)` unless said otherwise.
 
     `count` is the number of values a channel was seen with (N·H·W), `zero_fraction` the share of exact
-    zeros, `std` the population standard deviation (from sums in float32: trust it where it is above a
-    thousandth of the mean), `dead` whether the channel never fired: its maximum is ≤ 0 after a ReLU, or it
-    is constant. `sparsity_per_image` `(N,)` is the zero fraction of each picture, `hoyer_per_image` `(N,)`
-    its Hoyer sparsity (Hoyer 2004, JMLR 5; 1 for a picture without any activation). `a + b` merges the
-    statistics of two sets of pictures.
+    zeros, `std` the population standard deviation (from squares in float32: trust it where it is above a
+    thousandth of the mean, and the channel's largest magnitude from 1e-15 to 1e15), `dead` whether the channel
+    never fired: its maximum is ≤ 0 after a ReLU, or it is constant. `sparsity_per_image` `(N,)` is the zero
+    fraction of each picture, `largest_per_image` `(N,)` its largest magnitude, `hoyer_per_image` `(N,)` its
+    Hoyer sparsity (Hoyer 2004, JMLR 5; 1 for a picture without any activation; NaN where the largest magnitude
+    is below 1e-15 or above 1e15, since squares under- or overflow there). `a + b` merges the statistics of two
+    sets of pictures.
     """
 
     count: npt.NDArray[np.int64]
     zeros: npt.NDArray[np.int64]
     mean: Floats
     squares: Floats = field(repr=False)
-    """Sum of squared deviations from the mean."""
+    """Sum of squared deviations from the mean; infinite or 0 where squares in float32 over- or underflow."""
     min: Floats
     max: Floats
     sparsity_per_image: Floats
+    largest_per_image: Floats
     hoyer_per_image: Floats
     is_relu_like: bool = False
 
@@ -82,6 +87,7 @@ class LayerStats:
             min=np.minimum(self.min, other.min),
             max=np.maximum(self.max, other.max),
             sparsity_per_image=np.concatenate([self.sparsity_per_image, other.sparsity_per_image]),
+            largest_per_image=np.concatenate([self.largest_per_image, other.largest_per_image]),
             hoyer_per_image=np.concatenate([self.hoyer_per_image, other.hoyer_per_image]),
             is_relu_like=self.is_relu_like,
         )
@@ -125,6 +131,8 @@ def from_reductions(reduced: npt.NDArray[Any], positions: int, *, is_relu_like: 
     # What a channel with NaN or infinity has in zeros means nothing: its picture's sparsity is NaN, not a number.
     known = np.isfinite(r["sum"])
     zeros = np.where(known, r["zeros"], np.nan)
+    largest = np.maximum(np.abs(r["min"]), np.abs(r["max"])).max(axis=1)
+    hoyer = _hoyer(r["absolute"].sum(axis=1), np.sqrt((r["norm"] ** 2).sum(axis=1)), positions * channels)
     return LayerStats(
         count=np.full(channels, images * positions, np.int64),
         zeros=np.rint(np.nansum(zeros, axis=0)).astype(np.int64),
@@ -133,7 +141,8 @@ def from_reductions(reduced: npt.NDArray[Any], positions: int, *, is_relu_like: 
         min=r["min"].min(axis=0),
         max=r["max"].max(axis=0),
         sparsity_per_image=zeros.sum(axis=1) / (positions * channels),
-        hoyer_per_image=_hoyer(r["absolute"].sum(axis=1), np.sqrt((r["norm"] ** 2).sum(axis=1)), positions * channels),
+        largest_per_image=largest,
+        hoyer_per_image=np.where((largest == 0) | ((largest >= SQUARED[0]) & (largest <= SQUARED[1])), hoyer, np.nan),
         is_relu_like=is_relu_like,
     )
 

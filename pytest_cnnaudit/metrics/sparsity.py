@@ -61,33 +61,36 @@ class Trend:
     unscorable: BoolArray
 
 
-def trend_per_image(values: ArrayLike) -> Trend:
+def trend_per_image(values: ArrayLike, *, tolerance: float = 0.0) -> Trend:
     """Kendall's τ-b between depth and `values` `(N, layers)`, columns in order of depth, for each image.
 
     τ-b = (rising − falling) / √(pairs · untied pairs) over all pairs of layers; 1 rises at every step.
-    Kendall 1945, Biometrika 33:239. Raises `ValueError` for fewer than 3 layers, no image, NaN or infinity.
+    Kendall 1945, Biometrika 33:239. A pair whose values differ by at most `tolerance` is tied: values that were
+    rounded, as sums in float32 are, would otherwise have a trend in their last digits. Raises `ValueError` for
+    fewer than 3 layers, no image, NaN or infinity, and for a tolerance that is negative or not finite.
     """
-    profiles = _profiles(values)
-    earlier, later = np.triu_indices(profiles.shape[1], k=1)
-    rising = np.count_nonzero(profiles[:, later] > profiles[:, earlier], axis=1)
-    falling = np.count_nonzero(profiles[:, later] < profiles[:, earlier], axis=1)
-    untied = rising + falling
+    steps = _steps(values, tolerance)
+    pairs = steps[:, *np.triu_indices(steps.shape[1], k=1)]
+    untied = np.count_nonzero(pairs, axis=1)
     unscorable = untied == 0
-    taus = (rising - falling) / np.sqrt(len(later) * np.where(unscorable, 1, untied))
+    taus = pairs.sum(axis=1) / np.sqrt(pairs.shape[1] * np.where(unscorable, 1, untied))
     return Trend(taus=taus, unscorable=unscorable)
 
 
-def page_trend(values: ArrayLike) -> float | None:
+def page_trend(values: ArrayLike, *, tolerance: float = 0.0) -> float | None:
     """One-sided p-value of Page's test that `values` `(N, layers)` rise with depth, images as the subjects.
 
-    Page 1963, JASA 58:216. None for a single image: the test is about agreement between images.
+    Page 1963, JASA 58:216. Values that differ by at most `tolerance` are tied and share the mean of their ranks.
+    None for a single image: the test is about agreement between images.
     Report it, don't gate on it: with many images any trend is significant, however small.
     Raises `ValueError` as `trend_per_image` does.
     """
-    profiles = _profiles(values)
-    if len(profiles) < 2:
+    steps = _steps(values, tolerance)
+    images, layers = steps.shape[:2]
+    if images < 2:
         return None
-    return float(stats.page_trend_test(profiles).pvalue)
+    ranks = (layers + 1 + steps.sum(axis=1)) / 2  # 1 + those below + half of those tied
+    return float(stats.page_trend_test(ranks, ranked=True).pvalue)
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float] | None:
@@ -136,7 +139,8 @@ def _units_per_image(activations: ArrayLike) -> NDArray[np.generic]:
     return given.reshape(len(given), -1)
 
 
-def _profiles(values: ArrayLike) -> FloatArray:
+def _steps(values: ArrayLike, tolerance: float) -> NDArray[np.int64]:
+    """`(N, layers, layers)`: 1 where the second layer's value is above the first's, −1 below, 0 where they are tied."""
     profiles = np.asarray(values, dtype=np.float64)
     if profiles.ndim != 2 or len(profiles) == 0:
         raise ValueError(f"values have shape {profiles.shape}; give (images, layers), at least one image")
@@ -144,4 +148,7 @@ def _profiles(values: ArrayLike) -> FloatArray:
         raise ValueError(f"a trend over depth needs at least 3 layers; got {profiles.shape[1]}")
     if not np.isfinite(profiles).all():
         raise ValueError("values have NaN or infinity; a trend needs finite numbers")
-    return profiles
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance is {tolerance!r}; give a finite number of at least 0")
+    first, second = profiles[:, :, None], profiles[:, None, :]
+    return (second - first > tolerance).astype(np.int64) - (first - second > tolerance)

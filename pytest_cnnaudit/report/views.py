@@ -66,8 +66,12 @@ class Row:
 
     @property
     def has_heatmap(self) -> bool:
-        """Whether any pictured case has a heatmap or had one that came out empty."""
-        return bool(self.finding.get("method")) or any(case.get("heatmap") for case in self.pictured)
+        """Whether any pictured case has a heatmap or had one that came out empty.
+
+        A method without an explained class is a measure of something else.
+        """
+        explains = self.finding.get("method") and self.finding.get("target") is not None
+        return bool(explains) or any(case.get("heatmap") for case in self.pictured)
 
     @property
     def draws_heatmaps(self) -> bool:
@@ -91,7 +95,7 @@ class Row:
         finding = self.finding
         n, passed, unscorable = (int(finding.get(key) or 0) for key in ("n", "passed", "unscorable"))
         confidence, mean = words.number(finding.get("confidence")), words.number(finding.get("mean"))
-        target = _text(finding.get("target"))
+        target, method = _text(finding.get("target")), _text(finding.get("method"))
         pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
             (words.counted(finding).capitalize(), pictures),
@@ -100,8 +104,9 @@ class Row:
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
             ("Confidence", words.percent(confidence) if confidence is not None else ""),
             *((name.capitalize(), words.show(value)) for name, value in (finding.get("controls") or {}).items()),
-            ("Explained class", TARGETS.get(target, target) if finding.get("method") else ""),
-            ("Method", str(finding.get("method") or "")),
+            ("Explained class", TARGETS.get(target, target) if method else ""),
+            ("Method", method if self.has_heatmap else ""),
+            ("Measure", "" if self.has_heatmap else method.replace("_", " ")),
             ("Layer", str(finding.get("layer") or "")),
             ("Time", _seconds(finding.get("seconds"))),
         ]

@@ -19,7 +19,7 @@ LISTED = ("failed", "error", "inconclusive", "waived", "passed")
 class Explanation:
     """What the page says about one kind of audit: its title, the measured quantity, and two paragraphs.
 
-    `yes_no` says that a single picture's value is only 1 or 0, `counted` what the finding's n is a number of.
+    `yes_no` says that a single picture's value is only 1 or 0.
     """
 
     title: str
@@ -27,7 +27,6 @@ class Explanation:
     measured: str
     reading: str = ""
     yes_no: bool = False
-    counted: str = "pictures"
 
 
 EXPLANATIONS = {
@@ -186,7 +185,6 @@ EXPLANATIONS = {
         "needs no pictures.",
         "Many redundant filters point to a layer that is too wide, to an initialisation that made filters alike, or "
         "to weights that were copied. A normalisation after the layer can still tell two such filters apart.",
-        counted="layers",
     ),
     "filters_respond": Explanation(
         "Filters respond to their patterns",
@@ -196,7 +194,6 @@ EXPLANATIONS = {
         "the rise in standard deviations of what noise gives. 0 means that the pattern is no better than noise.",
         "A gain near 0 means a filter without a preference: dead, never trained, or silent at the start, as many are "
         "behind a ReLU. Filter patterns illustrate; they are no proof of what a filter does on photographs.",
-        counted="filters",
     ),
     "filters_distinct": Explanation(
         "Filters have patterns of their own",
@@ -206,7 +203,6 @@ EXPLANATIONS = {
         "in common.",
         "Two filters with the same pattern look for the same thing: one of them carries nothing of its own. In the "
         "last layers of a model with few classes patterns are alike by nature.",
-        counted="filters",
     ),
     "finite": Explanation(
         "All activations are finite",
@@ -395,8 +391,9 @@ def _part(finding: Mapping[str, Any]) -> str:
 
 
 def counted(finding: Mapping[str, Any]) -> str:
-    """Name what `n` counts."""
-    return "groups" if finding.get("unit") == "groups" else explanation(finding).counted
+    """Name what `n` counts; a case is a picture."""
+    unit = str(finding.get("unit") or "cases")
+    return "pictures" if unit == "cases" else unit
 
 
 def axis(finding: Mapping[str, Any]) -> str:

@@ -40,7 +40,8 @@ def test_a_planted_dead_channel_is_found(one_of_four, page, recorded):
     finding = refused(one_of_four.assert_no_dead_filters, pictures(2))
     assert (finding.outcome, finding.value, finding.threshold) == ("failed", 0.25, 0.1)
     assert (finding.direction, finding.layer, finding.chance) == ("at_most", "second", None)
-    assert (finding.n, finding.passed, finding.unscorable, finding.cases) == (2, 0, 0, ())
+    assert (finding.n, finding.unit, finding.passed, finding.unscorable) == (2, "pictures", 0, 0)
+    assert finding.cases == ()
     [limit] = finding.thresholds
     assert (limit.name, limit.value, limit.direction) == ("dead channels in a layer", 0.1, "at_most")
     assert finding.message == (

@@ -34,7 +34,8 @@ def audit_with(audit_of, **kernels):
 def test_filters_of_different_directions_pass(audit_of, recorded):
     finding = audit_with(audit_of, first=DISTINCT).assert_no_duplicate_filters()
     assert (finding.outcome, finding.value, finding.threshold, finding.direction) == ("passed", 0.0, 0.05, "at_most")
-    assert (finding.n, finding.passed, finding.layer, finding.cases) == (1, 1, "first", ())
+    assert (finding.n, finding.unit, finding.passed) == (1, "layers", 1)
+    assert (finding.layer, finding.cases) == ("first", ())
     assert recorded()[0]["demands"] == {"layers": None, "similarity_at_most": 0.99, "at_most": 0.05}
 
 

@@ -55,7 +55,8 @@ class TestRespond:
         finding = four.assert_filters_respond("colour", [0, 1, 2])
         assert (finding.outcome, finding.threshold, finding.direction, finding.chance) == ("passed", 2.0, "at_least", 0)
         assert finding.value == pytest.approx(12**0.5, rel=0.15)  # 15 pictures of noise with 16 cells
-        assert (finding.n, finding.passed, finding.layer, finding.cases) == (3, 3, "colour", ())
+        assert (finding.n, finding.unit, finding.passed) == (3, "filters", 3)
+        assert (finding.layer, finding.cases) == ("colour", ())
         assert recorded()[0]["demands"] == {
             "layer": "colour",
             "filters": [0, 1, 2],
@@ -143,10 +144,11 @@ class TestDistinct:
     def test_two_identical_filters_fail_and_are_named(self, audit_of, page):
         audit = audit_with(audit_of, RED, GREEN, (2, 0, 0))
         finding = refused(audit.assert_filters_distinct, "colour")
-        assert (finding.outcome, finding.n, finding.passed) == ("failed", 3, 1)
+        assert (finding.outcome, finding.n, finding.unit, finding.passed) == ("failed", 3, "filters", 1)
         assert finding.value == pytest.approx(1, abs=1e-6)
         assert finding.message == (
-            "filters_distinct: failed: layer 'colour', filters 0 and 2: similarity 1 > 0.95 (margin -0.05)\n"
+            "filters_distinct: failed: layer 'colour', filters 0 and 2: similarity 1 > 0.95 (margin -0.05), "
+            "chance 0\n"
             "  2 of 3 filters are too similar to another: 0 and 2 (1.000)\n"
             "  median over 3 filters of the similarity with the nearest 1.000\n"
             f"  page: {page}"

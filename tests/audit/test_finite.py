@@ -50,6 +50,7 @@ def test_an_overflow_is_a_failure_that_names_the_first_layer_and_the_pictures(ex
     finding = refused(explodes.assert_finite, POPULATION)
     assert (finding.name, finding.outcome, finding.value, finding.threshold) == ("finite", "failed", 0.4, 0.0)
     assert (finding.direction, finding.layer, finding.n, finding.passed) == ("at_most", "second", 5, 3)
+    assert finding.unit == "pictures"
     assert finding.message == (
         "finite: failed: 2 of 5 pictures with NaN or infinity in an activation: 0.4 > 0 (margin -0.4)\n"
         "  first layer: 'second', 2 of 5 pictures: two, three\n"
@@ -149,13 +150,46 @@ def test_max_pooling_does_not_hide_it():
     }
 
 
-def test_nan_in_a_weight_fails_and_names_it(audit_of, recorded):
-    model = chain(("first", [1.0], None))
-    model.get_layer("first").set_weights([np.full((1, 1, 1, 1), np.nan, np.float32)])
+def with_a_nan_weight(model, name):
+    kernel, *others = model.get_layer(name).get_weights()
+    model.get_layer(name).set_weights([np.full_like(kernel, np.nan), *others])
+    return model
+
+
+def test_nan_in_a_weight_fails_every_picture_and_names_the_layer(audit_of, page, recorded):
+    model = with_a_nan_weight(chain(("first", [1.0], None), ("second", [1.0], None)), "second")
     finding = refused(audit_of(model, class_names=None).assert_finite, POPULATION)
-    assert (finding.outcome, finding.value) == ("failed", None)
-    assert "'first/kernel'" in finding.message
-    assert [one["outcome"] for one in recorded()] == ["failed"]
+    assert (finding.outcome, finding.value, finding.threshold, finding.layer) == ("failed", 1.0, 0.0, "second")
+    assert (finding.n, finding.unit, finding.passed, finding.unscorable) == (5, "pictures", 0, 0)
+    assert finding.message == (
+        "finite: failed: a weight holds NaN or infinity, so every picture counts as one that does: "
+        "1 > 0 (margin -1)\n"
+        f"  The weight 'second/kernel' of the model {model.name!r} holds NaN or infinity\n"
+        "  over 5 pictures\n"
+        f"  page: {page}"
+    )
+    assert [(case.id, case.value, case.outcome, case.note) for case in finding.cases] == [
+        (name, 1.0, "failed", "in a weight of 'second'") for name in ("black", "two", "one", "three", "another")
+    ]
+    assert [(one["outcome"], one["value"]) for one in recorded()] == [("failed", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("images", "n"),
+    [
+        (picture(1, "single"), 1),
+        (np.ones((3, 2, 2, 1), np.float32), 3),
+        (np.ones((2, 2), np.uint8), 1),
+        ([np.ones((2, 2), np.uint8)] * 2, 2),
+        (iter([picture(1)]), 0),
+    ],
+    ids=["a case", "model input", "a picture", "pictures", "unknown"],
+)
+def test_nan_in_a_weight_fails_as_many_pictures_as_there_are(audit_of, images, n):
+    model = with_a_nan_weight(chain(("first", [1.0], None)), "first")
+    finding = refused(audit_of(model, class_names=None).assert_finite, images)
+    assert (finding.value, finding.n, len(finding.cases)) == (1.0, n, n)
+    assert (f"over {n} pictures" in finding.message) == (n > 0)
 
 
 def test_nan_in_a_weight_that_changes_later_is_found_before_the_relu(audit_of):

@@ -41,6 +41,18 @@ def shift_model(*shifts):
     return keras.Model(image, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D(name="pool")(x)))
 
 
+def scaling_model(*factors):
+    """A picture times the first factors, one a channel, and then times each further number: no activation."""
+    image = x = keras.Input((2, 2, 1))
+    for index, factor in enumerate(factors):
+        convolution = layers.Conv2D(4, 1, use_bias=False, name=f"c{index}")
+        x = convolution(x)
+        kernel = np.array(factor)[None] if index == 0 else factor * np.eye(4)
+        convolution.set_weights([kernel.astype(np.float32)[None, None]])
+    small = layers.Rescaling(1e-30, name="small")(x)
+    return keras.Model(image, layers.Dense(2, name="head")(layers.GlobalMaxPooling2D(name="pool")(small)))
+
+
 def grey(pixels, id=None):  # noqa: A002 - the name of Case's own argument
     return Case(np.array(pixels, np.uint8), id=id)
 
@@ -54,7 +66,7 @@ def test_a_rising_profile_has_trend_1(rising, recorded):
     finding = rising.assert_sparsity_rises(grey(STAIRS, id="stairs"))
     assert (finding.outcome, finding.value, finding.threshold) == ("passed", 1.0, 0.5)
     assert (finding.direction, finding.chance, finding.interval) == ("at_least", 0.0, None)
-    assert (finding.n, finding.passed, finding.unscorable) == (1, 1, 0)
+    assert (finding.n, finding.unit, finding.passed, finding.unscorable) == (1, "pictures", 1, 0)
     [limit] = finding.thresholds
     assert (limit.name, limit.value, limit.direction) == ("mean trend", 0.5, "at_least")
     [result] = finding.cases
@@ -63,7 +75,7 @@ def test_a_rising_profile_has_trend_1(rising, recorded):
         "sparsity_rises: passed: mean of Kendall's τ-b over 1 pictures 1 ≥ 0.5 (margin +0.5), chance 0\n"
         "  zero_fraction: 0.000 at the first layer 'layer0', 0.375 at the last 'layer3'"
     )
-    assert recorded()[0]["value"] == 1.0
+    assert (recorded()[0]["value"], recorded()[0]["method"]) == (1.0, "zero_fraction")
 
 
 def test_a_falling_profile_has_trend_minus_1(audit_of, page):
@@ -192,32 +204,87 @@ class TestMeasure:
         # 200 brighter, then 100 darker, then 100 darker: the dot stands out more and more.
         audit = audit_of(shift_model(200, -100, -100), class_names=None)
         finding = audit.assert_sparsity_rises([grey(self.DOT)], layers=self.NAMES)
-        assert finding.value == 1.0
+        assert (finding.value, finding.method) == (1.0, "hoyer")
         first = 2 - 900 / (3 * 200**2 + 300**2) ** 0.5  # √n is 2, so the divisor √n − 1 is 1
         assert f"hoyer: {first:.3f} at the first layer 'shift0', 1.000 at the last 'shift2'" in finding.message
 
     def test_hoyer_can_be_asked_for_where_all_are_relu_like(self, rising):
         finding = rising.assert_sparsity_rises([grey(STAIRS)], measure="hoyer")
         assert "hoyer: " in finding.message
-        assert finding.value == 1.0
+        assert (finding.value, finding.method) == (1.0, "hoyer")
 
-    def test_zero_fraction_of_a_layer_that_never_gives_0_names_hoyer(self, audit_of):
-        audit = audit_of(shift_model(200, -100, -50), class_names=None)
+    @pytest.mark.parametrize("pixels", [[], [((0, 0), (0, 0))]], ids=["", "a black picture too"])
+    def test_zero_fraction_of_a_layer_that_never_gives_0_names_hoyer(self, audit_of, pixels):
+        audit = audit_of(scaling_model([1, -1, 0.5, 2], 0.3, 0.3), class_names=None)
         message = message_of(
             ValueError,
             audit.assert_sparsity_rises,
-            [grey(self.DOT)],
-            layers=self.NAMES,
+            [grey(STAIRS), *map(grey, pixels)],
+            layers=["c0", "c1", "c2"],
             measure="zero_fraction",
         )
         assert message == (
-            "The layer 'shift0' never gives an exact 0, so its zero fraction says nothing: use measure='hoyer'"
+            "The layer 'c0' never gives an exact 0 beside other values, so its zero fraction says nothing: "
+            "use measure='hoyer'"
         )
+
+    def test_zero_fraction_of_a_layer_that_gives_0_beside_others_is_taken(self, audit_of):
+        # Shifted by −10, −60 and −100 in all: one pixel of four is 0 each time.
+        audit = audit_of(shift_model(-10, -50, -50), class_names=None)
+        finding = refused(audit.assert_sparsity_rises, [grey(STAIRS)], layers=self.NAMES, measure="zero_fraction")
+        assert (finding.method, finding.unscorable) == ("zero_fraction", 1)
 
     @pytest.mark.parametrize("measure", ["gini", None, 1, ["hoyer"]])
     def test_an_unknown_one_is_an_error(self, rising, measure):
         message = message_of(ValueError, rising.assert_sparsity_rises, [grey(STAIRS)], measure=measure)
         assert message == f"measure is {measure!r}; known: 'auto', 'zero_fraction', 'hoyer'"
+
+
+class TestHoyer:
+    NAMES = ("c0", "c1", "c2")
+    CASES = tuple(
+        grey(pixels, id=str(index))
+        for index, pixels in enumerate(np.random.default_rng(0).integers(1, 256, (9, 2, 2)).tolist())
+    )
+
+    @pytest.mark.parametrize("scales", [(0.3, 0.3), (5, 7), (0.1, 0.1), (1e-6, 1e6)])
+    @pytest.mark.parametrize("first", [[1, -1, 0.5, 2], [2, 2, 2, 3], [1, 0.1, 0.01, 7]])
+    def test_layers_that_only_scale_are_equally_sparse_whatever_the_last_digits_are(self, audit_of, first, scales):
+        audit = audit_of(scaling_model(first, *scales), class_names=None)
+        finding = refused(audit.assert_sparsity_rises, self.CASES, layers=self.NAMES, measure="hoyer")
+        assert (finding.value, finding.n, finding.passed, finding.unscorable) == (0.0, 9, 0, 9)
+        assert "no picture has a trend: the same sparsity in all layers" in finding.message
+        flat = page_trend(np.ones((9, 3)))
+        assert f"Page's trend test p = {flat:.2g} (reported, not judged)" in finding.message
+
+    def test_of_any_size_beyond_rounding_is_a_difference(self, audit_of):
+        # 10⁻³ less in each pixel but the dot, from layer to layer.
+        audit = audit_of(shift_model(1, -0.01, -0.01), class_names=None)
+        names = ("shift0", "shift1", "shift2")
+        assert audit.assert_sparsity_rises([grey(TestMeasure.DOT)], layers=names, measure="hoyer").value == 1.0
+
+    @pytest.mark.parametrize(
+        ("factors", "says"),
+        [
+            ((1, 1e20), "The activations of 'c2' explode: the largest magnitude in second is 1e+20, and "),
+            ((1e20, 1), "The activations of 'c1' explode: the largest magnitude in second is 1e+20, and "),
+            ((1e-10, 1e-10), "The activations of 'c2' vanish: the largest magnitude in second is 1e-20, and "),
+        ],
+    )
+    def test_beyond_what_can_be_squared_is_an_error_that_names_the_layer(self, audit_of, recorded, factors, says):
+        audit = audit_of(scaling_model([1, 0, 0, 0], *factors), class_names=None)
+        cases = [grey([[0, 0], [0, 0]], id="first"), grey([[1, 0], [0, 0]], id="second")]
+        message = message_of(ValueError, audit.assert_sparsity_rises, cases, layers=self.NAMES, measure="hoyer")
+        assert message == says + (
+            "Hoyer's sparsity can't be computed in float32 outside of 1e-15 to 1e+15. "
+            "Look at the weights up to this layer, or leave it out with layers="
+        )
+        assert [one["outcome"] for one in recorded()] == ["error"]
+
+    def test_zero_fractions_need_no_squares(self, audit_of):
+        audit = audit_of(scaling_model([1, 0, 0, 0], 1, 1e20), class_names=None)
+        finding = refused(audit.assert_sparsity_rises, self.CASES, layers=self.NAMES, measure="zero_fraction")
+        assert (finding.unscorable, finding.method) == (9, "zero_fraction")
 
 
 class TestImages:

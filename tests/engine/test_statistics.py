@@ -44,6 +44,7 @@ def test_statistics_are_those_of_the_activations(engine):
         np.testing.assert_allclose(one.max, channels.max(axis=0), atol=1e-6)
         np.testing.assert_allclose(one.sparsity_per_image, zero_fraction(values), atol=1e-12)
         np.testing.assert_allclose(one.hoyer_per_image, hoyer_sparsity(values), atol=1e-5)
+        np.testing.assert_allclose(one.largest_per_image, np.abs(values).reshape(11, -1).max(axis=1), rtol=1e-6)
         assert one.sparsity == pytest.approx((channels == 0).mean())
         assert one.sparsity_per_image.shape == one.hoyer_per_image.shape == (11,)
     assert 0.1 < stats["trunk/backbone/conv1"].sparsity < 0.9
@@ -199,3 +200,50 @@ def test_many_batches_are_their_merged_parts(engine):
     parts = [engine.activation_stats(images[start : start + 8], PATHS) for start in range(0, 150, 8)]
     for path in PATHS:
         assert_same(functools.reduce(operator.add, [part[path] for part in parts]), whole[path], tolerance=1e-5)
+
+
+# (1, 2, 3, 0), −(1, 2, 3, 0) and eight zeros
+SCALED_HOYER = (4 - 12 / np.sqrt(28)) / (4 - 1)
+
+
+def scaled_stats(*scales):
+    """Of the channels x, −x, 0 and 0, for the picture times each of the scales."""
+    model = channels_model()
+    kernel = model.get_layer("conv").get_weights()[0]
+    model.get_layer("conv").set_weights([kernel, np.zeros(4)])
+    pictures = np.concatenate([POSITIVE * np.float32(scale) for scale in scales])
+    return Engine(model).activation_stats(pictures, "conv")["conv"]
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e19, 4e14, 1e-16, 1e-20, 1e-30])
+def test_hoyer_is_unknown_where_squares_in_float32_over_or_underflow(scale):
+    stats = scaled_stats(1, scale)
+    np.testing.assert_allclose(stats.largest_per_image, [3, 3 * scale], rtol=1e-6)
+    np.testing.assert_allclose(stats.hoyer_per_image, [SCALED_HOYER, np.nan], atol=1e-6)
+    np.testing.assert_allclose(stats.sparsity_per_image, [10 / 16, 10 / 16])
+    assert stats.dead.tolist() == [False, False, True, True]
+    assert np.isfinite(stats.mean).all()
+
+
+@pytest.mark.parametrize("scale", [3e14, 1e7, 1e-7, 4e-16])
+def test_hoyer_is_known_as_far_as_squares_are(scale):
+    found = scaled_stats(1, scale, 0).hoyer_per_image
+    np.testing.assert_allclose(found, [SCALED_HOYER, SCALED_HOYER, 1], atol=1e-6)
+
+
+def test_unknown_hoyer_stays_its_pictures_own_when_merged():
+    stats = scaled_stats(1, 1e30) + scaled_stats(1e-30, 1)
+    assert np.isnan(stats.hoyer_per_image).tolist() == [False, True, True, False]
+    np.testing.assert_allclose(stats.largest_per_image, [3, 3e30, 3e-30, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(224, 224), (197, 199)])
+def test_sums_over_many_positions_keep_their_digits(height, width):
+    """Equal values are the worst case of adding them up one by one."""
+    picture = keras.Input((height, width, 2))
+    x = layers.Rescaling(1.0, name="same")(picture)
+    engine = Engine(keras.Model(picture, layers.Dense(2)(layers.GlobalAveragePooling2D()(x))))
+    flat = np.full((1, height, width, 2), 77.7, np.float32) * np.float32([1, -0.1])
+    stats = engine.activation_stats(flat, "same")["same"]
+    np.testing.assert_allclose(stats.mean, [77.7, -7.77], rtol=1e-5)
+    np.testing.assert_allclose(stats.hoyer_per_image, hoyer_sparsity(flat), atol=1e-5)

@@ -115,6 +115,37 @@ def test_a_constant_profile_is_flagged_and_stays_in_the_mean_as_no_trend():
     assert trend.taus.tolist() == [0.0, 1.0]
 
 
+def test_differences_within_the_tolerance_are_ties():
+    values = [[0.5, 0.5 + 1e-7, 0.5 - 1e-7], [0.5, 0.5 + 1e-7, 0.75]]
+    exact, tolerant = metrics.trend_per_image(values), metrics.trend_per_image(values, tolerance=1e-6)
+    # −1/3: one pair rises, two fall; with ties: none; 2 / √(3 · 2) with one pair tied
+    np.testing.assert_allclose(exact.taus, [-1 / 3, 1])
+    np.testing.assert_allclose(tolerant.taus, [0, 2 / np.sqrt(6)])
+    assert exact.unscorable.tolist() == [False, False]
+    assert tolerant.unscorable.tolist() == [True, False]
+
+
+def test_a_difference_of_the_tolerance_is_a_tie_and_one_above_is_not():
+    # The first and the last differ by two tolerances, though each is tied with the middle: 1 / √(3 · 1).
+    values = [[0.0, 0.25, 0.5], [0.0, 0.25, 0.25]]
+    assert metrics.trend_per_image(values, tolerance=0.25).taus == pytest.approx([1 / np.sqrt(3), 0])
+    assert metrics.trend_per_image(values, tolerance=0.249).taus == pytest.approx([1, 2 / np.sqrt(6)])
+
+
+@given(profiles, st.floats(0, 1))
+def test_trend_with_a_tolerance_is_a_correlation_that_turns_round_with_the_layers(values, tolerance):
+    trend = metrics.trend_per_image(values, tolerance=tolerance)
+    assert (np.abs(trend.taus) <= 1).all()
+    np.testing.assert_allclose(metrics.trend_per_image(values[:, ::-1], tolerance=tolerance).taus, -trend.taus)
+
+
+@given(profiles, st.floats(1e-9, 0.04))
+def test_a_tolerance_below_every_difference_changes_nothing(values, tolerance):
+    within = np.random.default_rng(0).uniform(-0.49, 0.49, values.shape) * tolerance
+    trend = metrics.trend_per_image(values + within, tolerance=tolerance)
+    np.testing.assert_array_equal(trend.taus, metrics.trend_per_image(values).taus)
+
+
 @given(profiles)
 def test_trend_is_kendalls_tau_b(values):
     trend = metrics.trend_per_image(values)
@@ -144,6 +175,27 @@ def test_trend_turns_round_with_the_layers_and_ignores_monotone_scales(values):
 def test_bad_profiles_are_errors(measure, values, message):
     with pytest.raises(ValueError, match=message):
         measure(values)
+
+
+@pytest.mark.parametrize("measure", [metrics.trend_per_image, metrics.page_trend])
+@pytest.mark.parametrize("wrong", [-1e-9, np.nan, np.inf])
+def test_a_tolerance_that_is_none_is_an_error(measure, wrong):
+    with pytest.raises(ValueError, match=f"tolerance is {wrong!r}; give a finite number of at least 0"):
+        measure([[1, 2, 3], [1, 2, 3]], tolerance=wrong)
+
+
+@given(profiles.filter(lambda values: len(values) > 1))
+def test_page_trend_is_scipys_with_ties_as_mean_ranks(values):
+    expected = stats.page_trend_test(values).pvalue
+    assert metrics.page_trend(values) == pytest.approx(expected, rel=1e-12)
+    noise = np.random.default_rng(0).uniform(-1e-6, 1e-6, values.shape)
+    assert metrics.page_trend(values + noise, tolerance=1e-5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_page_trend_of_nothing_but_ties_is_that_of_mean_ranks():
+    flat = [[0.5, 0.5 + 1e-7, 0.5 + 2e-7]] * 4
+    assert metrics.page_trend(flat) == pytest.approx((1 / 6) ** 4, rel=1e-9)
+    assert metrics.page_trend(flat, tolerance=1e-5) == pytest.approx(stats.page_trend_test(np.ones((4, 3))).pvalue)
 
 
 def test_page_trend_is_one_sided():

@@ -362,7 +362,7 @@ def test_colours_have_enough_contrast(scheme):
 
 
 def test_what_is_counted_has_its_name_where_it_is_no_pictures(tmp_path, record, part, finding):
-    parts = [part(finding(name="no_duplicate_filters", mostly=None, n=6, evidence=[]))]
+    parts = [part(finding(name="no_duplicate_filters", mostly=None, n=6, unit="layers", evidence=[]))]
     render(record(parts), parts, tmp_path)
     page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
     assert "<dt>Layers</dt><dd>6</dd>" in page
@@ -370,7 +370,35 @@ def test_what_is_counted_has_its_name_where_it_is_no_pictures(tmp_path, record, 
     assert "6 layers" in (tmp_path / "index.html").read_text("utf-8")
 
 
-def test_pictures_are_counted_by_their_number_alone(tmp_path, record, part, finding):
-    parts = [part(finding(name="no_dead_filters", mostly=None, n=6, evidence=[]))]
+def test_filters_are_counted_as_filters_whatever_the_audit_is_called(tmp_path, record, part, finding):
+    parts = [part(finding(name="an audit of one's own", mostly=None, n=6, unit="filters", evidence=[]))]
+    render(record(parts), parts, tmp_path)
+    assert "<dt>Filters</dt><dd>6</dd>" in next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "6 filters" in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_a_measure_is_no_heatmaps_method(tmp_path, record, part, finding):
+    """Without a class that was explained there is no heatmap to be careful about."""
+    shown = finding(name="sparsity_rises", method="zero_fraction", target=None, layer=None, cases=[], evidence=[])
+    parts = [part(shown)]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "<dt>Measure</dt><dd>zero fraction</dd>" in page
+    assert "<dt>Method</dt>" not in page
+    assert "heatmap cannot prove" not in page
+
+
+def test_a_heatmaps_method_is_named_as_it_is(tmp_path, record, part, finding):
+    parts = [part(finding(method="my_own_method"))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "<dt>Method</dt><dd>my_own_method</dd>" in page
+    assert "<dt>Measure</dt>" not in page
+    assert "heatmap cannot prove" in page
+
+
+@pytest.mark.parametrize("unit", ["pictures", "cases"])
+def test_pictures_are_counted_by_their_number_alone(tmp_path, record, part, finding, unit):
+    parts = [part(finding(name="no_dead_filters", mostly=None, n=6, unit=unit, evidence=[]))]
     render(record(parts), parts, tmp_path)
     assert ">6</td>" in (tmp_path / "index.html").read_text("utf-8")
