@@ -35,7 +35,7 @@ from pytest_cnnaudit.audit.judging import (
     with_line,
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
-from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_labels, check_region, check_regions
+from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_region, check_regions
 from pytest_cnnaudit.edits import Coverage, Fill, Pixels
 from pytest_cnnaudit.preprocessing import Geometry, on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
@@ -280,7 +280,7 @@ class Dependence(Base):
     ) -> Finding:
         """Judges in how many of each case's edited pictures the predicted class stays the same."""
         population = as_population(cases, pictures=True)
-        check_labels(population, self.engine.class_names)
+        self._check_labels(population)
         predicted = self._results.predictions(population)
         asked = self._ask(population, given, make, check)
         scores = []
@@ -299,7 +299,7 @@ class Dependence(Base):
 
     def _aim(self, cases: Sequence[Case], target: Target) -> tuple[list[int], str]:
         """Class indices, those of predicted classes included, and what they are called in the finding."""
-        check_labels(cases, self.engine.class_names)
+        self._check_labels(cases)
         targets, aim = self._targets(cases, target)
         predicted = self._results.predictions(cases).classes.tolist() if None in targets else []
         return [predicted[at] if one is None else one for at, one in enumerate(targets)], aim
