@@ -171,6 +171,9 @@ def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
 
     `cell` counts the mosaic's cells row by row from 0: a number, or `(N,)` for a batch. A cell of the map that
     lies in two of the mosaic's counts in each by its area. Chance is 1 / grid². Rao 2022, arXiv:2205.10435.
+
+    For even grids: all cells of the mosaic have the same size. Where its pixels don't divide by `grid` some are a pixel
+    larger, and `mass_inside` with the coverage of a cell as it was pasted measures that one, as the assertion does.
     """
     maps, single = _batched(heatmap, "heatmap")
     cells = np.asarray(cell)
