@@ -62,7 +62,10 @@ def _probabilities(values: ArrayLike, name: str) -> FloatArray:
 
 
 def _finite(values: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(values, np.float64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {values!r}; numbers are expected")
+    array = given.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array
