@@ -234,9 +234,7 @@ class Base:
                 raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
         else:
             raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
-        self._check_labels(
-            [case for case, one in zip(cases, each, strict=True) if isinstance(one, str) and one == "label"]
-        )
+        self._check_labels([case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
         return [self._target(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
 
     def _target(self, target: str | int, case: Case, index: int) -> int | None:

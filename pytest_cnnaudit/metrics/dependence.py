@@ -1,7 +1,7 @@
 """What a prediction depends on: what becomes of it when the picture is edited.
 
 One picture gives a `float`, a batch of N an array `(N,)` of float64. `ValueError` for probabilities outside [0, 1],
-for NaN and infinity, for no edit at all, and for shapes that don't belong together.
+for NaN and infinity, for no edit at all, and for shapes that don't belong together; `TypeError` for what is no number.
 
 PYTEST_DONT_REWRITE
 """
