@@ -34,6 +34,7 @@ from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.preprocessing import open_picture
+from pytest_cnnaudit.provenance import picture_digest
 from pytest_cnnaudit.record import Finding, Recorder
 from pytest_cnnaudit.results import Results
 
@@ -262,7 +263,7 @@ def where(engines: Mapping[str, Engine], cases: Sequence[Case], case: Case) -> I
     """One picture of each model as the four measures see it: map, maximum, strong cells, mosaic."""
     photo, tiles = photograph(case), []
     classes = [engines["honest"].class_index(one.labels[0]) for one in cases]
-    drawn = draw_mosaics(classes, 2, 0)
+    drawn = draw_mosaics(classes, [picture_digest(one) for one in cases], 2, 0)
     for kind, engine in engines.items():
         mosaics = make_mosaics(cases, drawn, 2, engine.preprocessing.bound(engine.input_shape))
         mosaic = mosaics[cases.index(case)]

@@ -349,25 +349,27 @@ def check_regions(case: Case, width: int, height: int) -> None:
             check_region(region, width, height, f"{case.where}: {field_name}{suffix}")
 
 
-def check_labels(cases: Iterable[Case], class_names: Sequence[str] | None) -> None:
-    """Raise `CaseError` for the first label that is no class; a text label needs class names."""
+def check_labels(cases: Iterable[Case], class_names: Sequence[str] | None, classes: int | None = None) -> None:
+    """Raise `CaseError` for the first label that is no class; a text label needs class names.
+
+    `classes` is how many there are, where no names say so.
+    """
     known = None if class_names is None else {name: index for index, name in enumerate(class_names)}
     for case in cases:
         for label in case.labels:
-            _check_label(label, known, case)
+            _check_label(label, known, case, classes if known is None else len(known))
 
 
-def _check_label(label: Label, known: dict[str, int] | None, case: Case) -> None:
+def _check_label(label: Label, known: dict[str, int] | None, case: Case, classes: int | None) -> None:
     where = f"{case.where}: label is {label!r}"
-    if known is None:
-        if isinstance(label, str):
+    if isinstance(label, str):
+        if known is None:
             raise CaseError(f"{where}, a name, but there are no class names (give them, or use class indices)")
-    elif isinstance(label, str):
         if label not in known:
             raise CaseError(f"{where}, which is none of the {len(known)} class names{nearest(label, known)}")
-    elif label >= len(known):
-        raise CaseError(f"{where}, but there are {len(known)} classes (0 to {len(known) - 1})")
-    elif case.source is not None and known.get(str(label), label) != label:
+    elif classes is not None and label >= classes:
+        raise CaseError(f"{where}, but there are {classes} classes (0 to {classes - 1})")
+    elif known is not None and case.source is not None and known.get(str(label), label) != label:
         # In a text file a class called "1" and the class with index 1 look the same; taking the wrong one
         # would judge the model on another class.
         raise CaseError(f"{where}: is it class {label}, or class {known[str(label)]}, which is called '{label}'?")

@@ -251,6 +251,22 @@ def pasted(pixels: Pixels, patch: Image.Image, left: int, top: int) -> Pixels:
     return as_pixels(Image.alpha_composite(picture.convert("RGBA"), layer).convert(_mode(picture, patch)))
 
 
+def pasted_into(pixels: Pixels, patch: Image.Image, box: Box) -> Pixels:
+    """The patch resized to all pixels that the box touches; what would be beyond the picture is cut off."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = math.floor(box.left), math.floor(box.top), math.ceil(box.right), math.ceil(box.bottom)
+    seen_left, seen_top, seen_right, seen_bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    # Only what is seen of the patch is resized: a box may be many times as large as the picture.
+    part = (
+        (seen_left - left) * patch.width / (right - left),
+        (seen_top - top) * patch.height / (bottom - top),
+        (seen_right - left) * patch.width / (right - left),
+        (seen_bottom - top) * patch.height / (bottom - top),
+    )
+    size = (seen_right - seen_left, seen_bottom - seen_top)
+    return pasted(pixels, patch.resize(size, Image.Resampling.LANCZOS, box=part), seen_left, seen_top)
+
+
 def on_background(pixels: Pixels, coverage: Coverage, background: Image.Image) -> Pixels:
     """What is covered on another background: its largest centred part of the same proportions, resized."""
     height, width = coverage.shape

@@ -90,10 +90,14 @@ def picture_key(case: Case) -> Hashable:
     return hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 
+def picture_digest(case: Case) -> str:
+    """Digest of what the picture holds: a file's bytes wherever it lies, what is in memory by content."""
+    image = case.image
+    return file_digest(Path(image)) if isinstance(image, (str, os.PathLike)) else str(picture_key(case))
+
+
 def case_digest(case: Case) -> str:
     """Digest of a case's picture (its bytes), label and regions."""
-    image = case.image
-    picture = file_digest(Path(image)) if isinstance(image, (str, os.PathLike)) else picture_key(case)
     regions = [
         [
             [region.left, region.top, region.right, region.bottom] if isinstance(region, Box) else _mask_digest(region)
@@ -101,7 +105,7 @@ def case_digest(case: Case) -> str:
         ]
         for some in (case.regions, case.forbidden_regions)
     ]
-    return digest([picture, list(case.labels), *regions])
+    return digest([picture_digest(case), list(case.labels), *regions])
 
 
 def _mask_digest(region: Any) -> str:

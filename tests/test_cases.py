@@ -347,6 +347,7 @@ NAMES = ["cat", "coffee cup", "rocket"]
 def test_known_labels_pass() -> None:
     check_labels([Case("a"), Case("a", label="rocket"), Case("a", label=2), Case("a", label=("cat", 1))], NAMES)
     check_labels([Case("a", label=99), Case("a")], None)
+    check_labels([Case("a", label=(0, 2))], None, 3)
 
 
 @pytest.mark.parametrize(
@@ -382,6 +383,11 @@ def test_unknown_labels(case: Case, names: list[str] | None, message: str) -> No
     with pytest.raises(CaseError) as caught:
         check_labels([Case("ok.png", label=0), case], names)
     assert str(caught.value).startswith(message)
+
+
+def test_an_index_is_no_class_without_names_either() -> None:
+    with pytest.raises(CaseError, match=r"case 'a.png': label is 3, but there are 3 classes \(0 to 2\)"):
+        check_labels([Case("a.png", label=3)], None, 3)
 
 
 def test_an_index_in_python_is_an_index() -> None:

@@ -302,6 +302,31 @@ def test_a_patch_beyond_the_border_is_cut_off():
     np.testing.assert_array_equal(edited[:22], PHOTO[:22])
 
 
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        (Box(5, 7, 8, 9), (7, 9), (5, 8)),
+        (Box(5.6, 7.5, 7.2, 8.5), (7, 9), (5, 8)),
+        (Box(31.6, 23.6, 32, 24), (23, 24), (31, 32)),
+        (Box(-3, -3, 0.4, 0.4), (0, 1), (0, 1)),
+        (Box(-1e9, 23.9, 1e9, 1e9), (23, 24), (0, 32)),
+    ],
+)
+def test_a_patch_covers_all_pixels_that_a_box_touches(box, rows, columns):
+    edited = edits.pasted_into(PHOTO, Image.new("RGB", (3, 2), (1, 2, 3)), box).copy()
+    part = (slice(*rows), slice(*columns))
+    assert (edited[part] == (1, 2, 3)).all()
+    edited[part] = PHOTO[part]
+    np.testing.assert_array_equal(edited, PHOTO)
+
+
+def test_a_patch_keeps_its_size_where_its_box_reaches_beyond_the_picture():
+    ground, patch = np.full((6, 6, 1), 7, np.uint8), Image.fromarray(PHOTO[:9, :5])
+    whole = edits.pasted(ground, patch.resize((4, 4), Image.Resampling.LANCZOS), -2, 1)
+    edited = edits.pasted_into(ground, patch, Box(-2, 1, 2, 5))
+    np.testing.assert_allclose(edited.astype(int), whole.astype(int), atol=6)  # as near as Pillow resizes a part
+
+
 def test_a_patchs_transparency_is_honoured():
     patch = np.zeros((1, 3, 4), np.uint8)
     patch[0, :, 0], patch[0, :, 3] = 200, (0, 51, 255)

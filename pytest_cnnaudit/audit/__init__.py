@@ -51,7 +51,7 @@ class Audit(Localisation, Mosaics, Dependence, Trust, Faithfulness, Inside, Patt
 
         `evidence` is a sequence of texts, `Case`s, pictures or paths of pictures for the page.
         """
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.strip():
             raise TypeError(f"name must be a text that is not empty, not {name!r}")
         measured = number(value, f"value of {name!r}")
         limits = as_limits(("at least", at_least, "at_least", "at_least"), ("at most", at_most, "at_most", "at_most"))
@@ -77,6 +77,6 @@ class Audit(Localisation, Mosaics, Dependence, Trust, Faithfulness, Inside, Patt
             n=1,
             passed=int(not missed),
             thresholds=limits,
-            message=self._message(name, not missed, lines),
+            message=self._message(" ".join(name.split()), not missed, lines),
             evidence=tuple(exhibits.user_evidence(item, embed=self._settings.pictures == "embed") for item in items),
         )

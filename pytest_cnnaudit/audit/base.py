@@ -111,6 +111,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, (np.number, np.bool_)):
+        return value.item()
     if isinstance(value, PathLike):
         return fspath(value)
     if isinstance(value, (Image.Image, np.ndarray)):  # what it shows, not where it lies in memory
@@ -209,10 +211,14 @@ class Base:
     def _explain(
         self, cases: Sequence[Case], target: Target, method: str | MethodFunction, layer: str | None
     ) -> tuple[Heatmaps, str]:
-        check_labels(cases, self.engine.class_names)
+        self._check_labels(cases)
         targets, aim = self._targets(cases, target)
         seed = self._settings.seed
         return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, seed=seed), aim
+
+    def _check_labels(self, cases: Sequence[Case]) -> None:
+        """`CaseError` naming the case for the first label that is no class of the model."""
+        check_labels(cases, self.engine.class_names, self.engine.num_classes)
 
     def _targets(self, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
         """Class indices (None: the predicted one), and what they are called in the finding."""
@@ -228,6 +234,7 @@ class Base:
                 raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
         else:
             raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
+        self._check_labels([case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
         return [self._target(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
 
     def _target(self, target: str | int, case: Case, index: int) -> int | None:

@@ -35,7 +35,7 @@ from pytest_cnnaudit.audit.judging import (
     with_line,
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
-from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_labels, check_region, check_regions
+from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_region, check_regions
 from pytest_cnnaudit.edits import Coverage, Fill, Pixels
 from pytest_cnnaudit.preprocessing import Geometry, on_white, open_picture
 from pytest_cnnaudit.record import Finding, Threshold
@@ -46,6 +46,7 @@ Logits: TypeAlias = npt.NDArray[np.float32]
 
 CORNERS: tuple[Corner, ...] = get_args(Corner)
 LOST = "was lost in preprocessing"
+UNCHANGED = "the edit leaves every pixel of the picture as it is, so it proves nothing"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Subject:
         content.update(np.ascontiguousarray(self.pixels).data)
         return np.random.default_rng(list(content.digest()))
 
+    def differs_from(self, pixels: Pixels) -> bool:
+        """Whether an edit changed a pixel that the model sees; of a grey picture it may have made one of colours."""
+        left, top, right, bottom = self.window
+        seen = (slice(top, bottom), slice(left, right))
+        return bool((self.pixels[seen] != pixels[seen]).any())
+
     def share(self, regions: Region | Sequence[Region]) -> float:
         """The share of what the model sees of the picture that regions cover, 0 where a crop has removed them."""
         return self.geometry.share(regions)
@@ -96,10 +103,14 @@ Check: TypeAlias = Callable[[Subject], str]
 
 @dataclass(frozen=True)
 class Asked:
-    """Logits `(K, classes)` of each case's K edited pictures, K = 0 where `problems` says why; `again` makes these."""
+    """Logits `(K, classes)` of each case's K edited pictures, K = 0 where `problems` says why; `again` makes these.
+
+    `changed`: whether any of them differs from the untouched picture where the model sees it.
+    """
 
     logits: Sequence[Logits]
     problems: Sequence[str]
+    changed: Sequence[bool]
     again: Callable[[int], Iterable[Edit]]
 
 
@@ -199,11 +210,14 @@ class Dependence(Base):
 
         `patch` is a path, a `PIL.Image` or a uint8 array; its transparency is honoured. `where` is `"corners"`
         (each of the four in turn), one of them such as `"top-left"`, `"center"`, `"random"` (one place, the same for
-        the same picture and seed), or a `Box` that the patch is resized to. Places are in the part of the picture
-        that the model sees. The patch is pasted pixel for pixel, or with its longer side `size` times the picture's
-        shorter one. A case's value is the share of the places at which the class stays; it passes with all.
+        the same picture and seed), or a `Box` that the patch is resized to: all pixels that it touches. Places are in
+        the part of the picture that the model sees. The patch is pasted pixel for pixel, or with its longer side
+        `size` times the picture's shorter one. A case's value is the share of the places at which the class stays; it
+        passes with all. A case that the patch leaves as it is, since it shows the same already, is unscorable and
+        counts as not passed.
         """
-        make = functools.partial(patched, patch=_picture(patch, "patch"), place=_place(where), size=_size(size, where))
+        shown = _not_clear(_picture(patch, "patch"))
+        make = functools.partial(patched, patch=shown, place=_place(where), size=_size(size, where))
         check = functools.partial(_patch_problem, place=where)
         limits = (Threshold("share of places that keep the class", 1.0, "at_least"),)
         rule = Rule(mostly, confidence, min_n, by)
@@ -227,7 +241,7 @@ class Dependence(Base):
         `backgrounds` are one or several of path, `PIL.Image` and uint8 array; of each the largest centred part of
         the picture's proportions is resized to it, and stands for everything outside the region. A case's value is
         the share of backgrounds on which the class stays. `region` and what is unscorable: see
-        `assert_object_matters`.
+        `assert_object_matters`; so is a case that no background changes.
         """
         grounds = [on_white(_picture(ground, name)) for ground, name in _named_pictures(backgrounds, "backgrounds")]
         limits = (
@@ -280,13 +294,14 @@ class Dependence(Base):
     ) -> Finding:
         """Judges in how many of each case's edited pictures the predicted class stays the same."""
         population = as_population(cases, pictures=True)
-        check_labels(population, self.engine.class_names)
+        self._check_labels(population)
         predicted = self._results.predictions(population)
         asked = self._ask(population, given, make, check)
         scores = []
-        for before, logits, problem in zip(predicted.logits, asked.logits, asked.problems, strict=True):
-            if problem:
-                scores.append(Score(None, unscorable=problem))
+        for index, (before, logits) in enumerate(zip(predicted.logits, asked.logits, strict=True)):
+            problem = asked.problems[index]
+            if problem or not asked.changed[index]:
+                scores.append(Score(None, unscorable=problem or UNCHANGED))
                 continue
             top, others = int(np.argmax(before)), dict.fromkeys(np.argmax(logits, axis=1).tolist())
             names = [predicted.name(other) for other in others if other != top]
@@ -299,14 +314,14 @@ class Dependence(Base):
 
     def _aim(self, cases: Sequence[Case], target: Target) -> tuple[list[int], str]:
         """Class indices, those of predicted classes included, and what they are called in the finding."""
-        check_labels(cases, self.engine.class_names)
+        self._check_labels(cases)
         targets, aim = self._targets(cases, target)
         predicted = self._results.predictions(cases).classes.tolist() if None in targets else []
         return [predicted[at] if one is None else one for at, one in enumerate(targets)], aim
 
     def _ask(self, population: Sequence[Case], given: tuple[Region, ...] | None, make: Edits, check: Check) -> Asked:
         """Asks the model about all edited pictures in one stream of batches; each is made when its batch is."""
-        counts, problems = [0] * len(population), [""] * len(population)
+        counts, problems, changed = [0] * len(population), [""] * len(population), [False] * len(population)
 
         def stream() -> Iterator[Case]:
             for index, case in enumerate(population):
@@ -318,6 +333,7 @@ class Dependence(Base):
                 problems[index] = check(subject)
                 for edit in () if problems[index] else make(subject):
                     counts[index] += 1
+                    changed[index] = changed[index] or subject.differs_from(edit.pixels)
                     yield _edited(case, edit.pixels)
 
         pictures = stream()
@@ -327,7 +343,7 @@ class Dependence(Base):
         else:
             logits = self.engine.predict(itertools.chain([first], pictures)).logits
         parts = np.split(logits, np.cumsum(counts)[:-1])
-        return Asked(parts, problems, lambda index: make(self._subject(population[index], index, given)))
+        return Asked(parts, problems, changed, lambda index: make(self._subject(population[index], index, given)))
 
     def _subject(self, case: Case, index: int, given: tuple[Region, ...] | None) -> Subject:
         bound = self.engine.preprocessing.bound(self.engine.input_shape)
@@ -390,9 +406,7 @@ def on_backgrounds(subject: Subject, *, grounds: Sequence[Image.Image]) -> Itera
 def patched(subject: Subject, *, patch: Image.Image, place: Place, size: float | None) -> Iterator[Edit]:
     """The picture with a patch at each of the places."""
     if isinstance(place, Box):
-        left, top = round(place.left), round(place.top)
-        patch = _resized(patch, place.right - place.left, place.bottom - place.top)
-        yield Edit("with the patch", edits.pasted(subject.pixels, patch, left, top))
+        yield Edit("with the patch", edits.pasted_into(subject.pixels, patch, place))
         return
     if size is not None:
         scale = size * min(subject.pixels.shape[:2]) / max(patch.size)
@@ -498,6 +512,12 @@ def _picture(value: Any, name: str) -> Image.Image:
         return open_picture(value)
     except CaseError as error:
         raise CaseError(f"{name}: {error}") from error
+
+
+def _not_clear(patch: Image.Image) -> Image.Image:
+    if not patch.convert("RGBA").getchannel("A").getbbox():
+        raise ValueError("patch is wholly transparent: nothing would be pasted")
+    return patch
 
 
 def _place(place: Any) -> Place:

@@ -6,6 +6,8 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import functools
+import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +19,7 @@ from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, audited
 from pytest_cnnaudit.audit.judging import (
     EXCESS,
+    ROUNDING,
     Judged,
     Rule,
     Score,
@@ -27,11 +30,13 @@ from pytest_cnnaudit.audit.judging import (
     no_evidence,
     where,
 )
-from pytest_cnnaudit.cases import Box, Case, Label, check_labels
+from pytest_cnnaudit.cases import Box, Case, Label
 from pytest_cnnaudit.preprocessing import Preprocessing
-from pytest_cnnaudit.record import Finding
+from pytest_cnnaudit.provenance import picture_digest
+from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
+    from pytest_cnnaudit.engine import Heatmaps
     from pytest_cnnaudit.engine.methods import MethodFunction
 
 # Above chance, where neither limit is given.
@@ -59,12 +64,12 @@ class Mosaics(Base):
         """In a mosaic of `grid` × `grid` pictures the heatmap's mass for a class lies in the cell that shows it.
 
         The grid pointing game (Rao 2022, arXiv:2205.10435), which needs labels but no boxes. Each case gets a
-        mosaic with itself in one cell and cases of other labels in the others, drawn by the session's seed, and
-        its value is the share of mass in its own cell. Chance a is 1 / grid²; `excess_at_least` demands
-        (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; where neither is given, 0.2
-        above chance. The
-        pictures are shrunk to cells, so that the mosaic has the size of the model's input: the model must know
-        its classes at 1 / grid of their size.
+        mosaic with itself in one cell and cases of other labels in the others, drawn by its picture and the session's
+        seed whatever the order of the cases, and its value is the share of mass in its own cell. Chance a is 1 / grid²;
+        where `grid` doesn't divide the input's sides cells differ by a pixel, and it is the cell's share of the mosaic.
+        `excess_at_least` demands (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; where
+        neither is given, 0.2 above chance. The pictures are shrunk to cells, so that the mosaic has the size of the
+        model's input: the model must know its classes at 1 / grid of their size.
         """
         population = as_population(cases)
         if at_least is None and excess_at_least is None:
@@ -76,44 +81,73 @@ class Mosaics(Base):
             (EXCESS, excess_at_least, "at_least", "excess_at_least"),
         )
         labels = [_label(case, index) for index, case in enumerate(population)]
-        check_labels(population, self.engine.class_names)
+        self._check_labels(population)
         classes = [self.engine.class_index(label) for label in labels]
         if len(set(classes)) < 2:
             raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
-        drawn = draw_mosaics(classes, grid, self._settings.seed)
-        mosaics = make_mosaics(population, drawn, grid, self.engine.preprocessing.bound(self.engine.input_shape))
+        preprocessing = self.engine.preprocessing.bound(self.engine.input_shape)
+        cells = mosaic_cells(preprocessing, grid)
+        drawn = draw_mosaics(classes, [_key(case) for case in population], grid, self._settings.seed)
+        mosaics = make_mosaics(population, drawn, grid, preprocessing)
         maps, _ = self._explain(mosaics, classes, method, layer)
-        chance = 1 / grid**2
-        for limit in limits:
-            ceiling = float(np.max(metrics.cell_coverage(maps.signed.shape[1:], 0, grid)))
-            if demanded(limit, chance) > ceiling:
-                height, width = maps.signed.shape[1:]
-                raise ValueError(
-                    f"grid is {grid}, but no map on the {height} × {width} grid of {maps.layer!r} can have more than "
-                    f"{ceiling:.3f} of its mass in one cell: explain a layer with a finer grid"
-                )
+        covers = _covers(maps, cells, grid, limits)
         empty, negative = maps.empty, maps.negative_share
         scores = []
         for index, (_, cell) in enumerate(drawn):
+            cover, chance = covers[cell], _share(cells[cell], cells[-1])
             if empty[index]:
                 scores.append(Score(None, chance, no_evidence(float(negative[index]))))
             else:
-                heatmap = np.maximum(maps.signed[index], 0)
-                scores.append(Score(float(metrics.grid_pointing(heatmap, cell, grid)), chance))
+                scores.append(Score(float(metrics.mass_inside(maps.maps[index], cover)), chance))
         judged = Judged("grid_pointing", population, scores, limits, False, "mass in the right cell")
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
         return self._with_cases(finding, judged, maps, None, "inside", "label", pictured=mosaics)
 
 
-def draw_mosaics(classes: Sequence[int], grid: int, seed: int) -> list[tuple[tuple[int, ...], int]]:
+def _covers(
+    maps: Heatmaps, cells: Sequence[Box], grid: int, limits: Sequence[Threshold]
+) -> list[npt.NDArray[np.float64]]:
+    """What each of the mosaic's cells covers of the map's; `ValueError` where one of them can't reach a limit."""
+    height, width = maps.signed.shape[1:]
+    covers = [maps.geometries[0].coverage(cell, (height, width)) for cell in cells]
+    for cell, cover in zip(cells, covers, strict=True):
+        ceiling = float(metrics.ceiling(cover))
+        if any(demanded(limit, _share(cell, cells[-1])) > ceiling * (1 + ROUNDING) for limit in limits):
+            raise ValueError(
+                f"grid is {grid}, but no map on the {height} × {width} grid of {maps.layer!r} can have more than "
+                f"{ceiling:.3f} of its mass in the cell {cell!r} of the mosaic: demand less, or explain a layer with a "
+                "finer grid"
+            )
+    return covers
+
+
+def _share(cell: Box, last: Box) -> float:
+    """A cell's share of the mosaic, which the last one ends."""
+    return (cell.right - cell.left) * (cell.bottom - cell.top) / (last.right * last.bottom)
+
+
+def _key(case: Case) -> str:
+    """What a case's mosaic is drawn by."""
+    try:
+        return picture_digest(case)
+    except OSError:  # what is wrong with the file is said where it is read
+        return case.name
+
+
+def draw_mosaics(
+    classes: Sequence[int], keys: Sequence[str], grid: int, seed: int
+) -> list[tuple[tuple[int, ...], int]]:
     """For each case the cases in its mosaic's cells, row by row, and in which of them it is itself.
 
-    The other cells hold other classes, in turn and in random order, a random case of each.
+    The other cells hold other classes, in turn and in random order, a random case of each. A case's mosaic depends on
+    its own key, the seed, and which cases there are, but not on their order.
     """
-    random = np.random.default_rng(seed)
-    members = {one: [index for index, label in enumerate(classes) if label == one] for one in dict.fromkeys(classes)}
+    members: dict[int, list[int]] = {one: [] for one in sorted(set(classes))}
+    for index in sorted(range(len(classes)), key=lambda at: keys[at]):
+        members[classes[index]].append(index)
     drawn = []
     for index, own in enumerate(classes):
+        random = np.random.default_rng(list(hashlib.sha256(f"{seed} mosaic {keys[index]}".encode()).digest()))
         others = random.permutation([one for one in members if one != own])
         cells = [int(random.choice(members[int(one)])) for one in np.resize(others, grid**2 - 1)]
         cell = int(random.integers(grid**2))
@@ -132,11 +166,7 @@ def make_mosaics(
     cases: Sequence[Case], drawn: Sequence[tuple[Sequence[int], int]], grid: int, preprocessing: Preprocessing
 ) -> list[Case]:
     """Cases whose pictures are the mosaics, in pixels of the model's input, and whose regions are their own cells."""
-    size = preprocessing.size
-    height, width = size if isinstance(size, tuple) else (0, 0)
-    if min(height, width) < grid:
-        raise ValueError(f"grid is {grid}, but the model's input of {height} × {width} pixels has no room for it")
-    rows, columns = ([round(side * at / grid) for at in range(grid + 1)] for side in (height, width))
+    cells = mosaic_cells(preprocessing, grid)
     color: Literal["rgb", "rgba"] = "rgba" if preprocessing.color == "rgba" else "rgb"
 
     @functools.cache
@@ -148,16 +178,24 @@ def make_mosaics(
 
     mosaics = []
     for index, (members, own) in enumerate(drawn):
-        picture = np.empty((height, width, len(color)), np.uint8)
-        for cell, member in enumerate(members):
-            left, top, right, bottom = _edges(cell, rows, columns)
+        picture = np.empty((int(cells[-1].bottom), int(cells[-1].right), len(color)), np.uint8)
+        for cell, member in zip(cells, members, strict=True):
+            left, top, right, bottom = (int(edge) for edge in (cell.left, cell.top, cell.right, cell.bottom))
             picture[top:bottom, left:right] = shrunk(member, (bottom - top, right - left))
         case = cases[index]
-        region = Box(*_edges(own, rows, columns))
-        mosaics.append(Case(picture, case.label, region, id=case_id(case, index), group=case.group))
+        mosaics.append(Case(picture, case.label, cells[own], id=case_id(case, index), group=case.group))
     return mosaics
 
 
-def _edges(cell: int, rows: Sequence[int], columns: Sequence[int]) -> tuple[int, int, int, int]:
-    row, column = divmod(cell, len(rows) - 1)
-    return columns[column], rows[row], columns[column + 1], rows[row + 1]
+def mosaic_cells(preprocessing: Preprocessing, grid: int) -> list[Box]:
+    """The cells of a mosaic of the model's input size, row by row, each in whole pixels."""
+    size = preprocessing.size
+    height, width = size if isinstance(size, tuple) else (0, 0)
+    if min(height, width) < grid:
+        raise ValueError(f"grid is {grid}, but the model's input of {height} × {width} pixels has no room for it")
+    rows, columns = ([round(side * at / grid) for at in range(grid + 1)] for side in (height, width))
+    return [
+        Box(left, top, right, bottom)
+        for top, bottom in itertools.pairwise(rows)
+        for left, right in itertools.pairwise(columns)
+    ]

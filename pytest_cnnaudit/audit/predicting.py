@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from pytest_cnnaudit.audit.base import Base, audited
 from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where
-from pytest_cnnaudit.cases import Case, check_labels
+from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.record import Finding, Threshold
 
 
@@ -33,15 +34,18 @@ class Predicting(Base):
     ) -> Finding:
         """The label is among the `top` most probable classes; of several labels, one is enough.
 
-        Chance a is `top` / classes, what guessing gives. A single case says nothing on it, so `excess_at_least` is
-        held against the share of a population: it must be at least a + e · (1 − a), where `mostly` demands less.
-        None leaves it to `mostly`.
+        Chance a is what guessing gives: `top` / n of n classes, and 1 − C(n − k, `top`) / C(n, `top`) for a case of k
+        labels. A single case says nothing on it, so `excess_at_least` is held against the share of a population: it
+        must be at least a + e · (1 − a), where `mostly` demands less. None leaves it to `mostly`. A case with so many
+        labels that it can't fail passes with a note.
         """
         population = as_population(cases)
-        if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top < self.engine.num_classes:
-            raise ValueError(f"top is {top!r}; give 1 to {self.engine.num_classes - 1}, the number of classes less one")
+        classes = self.engine.num_classes
+        if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or not 1 <= top < classes:
+            few = "1" if classes == 2 else f"1 to {classes - 1}"
+            raise ValueError(f"top is {top!r}; give {few}, fewer than the {classes} classes")
         excess = None if excess_at_least is None else number(excess_at_least, "excess_at_least", -1, 1)
-        check_labels(population, self.engine.class_names)
+        self._check_labels(population)
         for index, case in enumerate(population):
             if not case.labels:
                 raise ValueError(f"{where(case, index)} has no label: give the Case one")
@@ -49,18 +53,20 @@ class Predicting(Base):
         order = np.argsort(-predicted.logits, axis=1, kind="stable")[:, :top]
         scores = []
         for case, best in zip(population, order, strict=True):
-            hit = any(self.engine.class_index(label) in best for label in case.labels)
+            wanted = {self.engine.class_index(label) for label in case.labels}
+            hit, chance = not wanted.isdisjoint(best.tolist()), chance_of_a_hit(classes, len(wanted), int(top))
             labels = " or ".join(str(label) for label in case.labels)
             note = "" if hit else f"labelled {labels}, predicted {predicted.name(int(best[0]))}"
-            scores.append(Score(float(hit), top / self.engine.num_classes, note=note))
-        limits = (Threshold("label among the top " + str(top), 1.0, "at_least"),)
-        judged = Judged(
-            "predicts",
-            population,
-            scores,
-            limits,
-            isinstance(cases, Case),
-            "accuracy",
-        )
+            if chance == 1:
+                note = f"labelled {len(wanted)} of {classes} classes, so this can't fail"
+            scores.append(Score(float(hit), chance, note=note))
+        limits = (Threshold(f"label among the top {top}", 1.0, "at_least"),)
+        judged = Judged("predicts", population, scores, limits, isinstance(cases, Case), "accuracy")
         finding = judged.finding(Rule(mostly, confidence, min_n, by, excess), self._page)
         return self._with_cases(finding, judged, None, None, "inside", "label")
+
+
+def chance_of_a_hit(classes: int, labels: int, top: int) -> float:
+    """That `top` classes drawn at random hold one of so many labels; one division, so that 1 / 2 is 0.5."""
+    every = math.comb(classes, top)
+    return (every - math.comb(classes - labels, top)) / every

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, CaseError
+from pytest_cnnaudit.cases import Case, CaseError, check_labels
 from pytest_cnnaudit.engine import kernels, outputs, patterns, statistics
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
@@ -552,6 +552,8 @@ class Engine:
             each = target[batch.start : batch.start + batch.count]
             if len(each) < batch.count:
                 raise ValueError(f"target has {batch.start + len(each)} entries, but there are more images")
+        explained = [case for case, one in zip(batch.cases, each, strict=True) if case is not None and one == "label"]
+        check_labels(explained, self.class_names, self.num_classes)
         return [
             self._target(one, case, batch.start + row)
             for row, (one, case) in enumerate(zip(each, batch.cases, strict=True))

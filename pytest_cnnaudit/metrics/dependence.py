@@ -1,7 +1,7 @@
 """What a prediction depends on: what becomes of it when the picture is edited.
 
 One picture gives a `float`, a batch of N an array `(N,)` of float64. `ValueError` for probabilities outside [0, 1],
-for NaN and infinity, for no edit at all, and for shapes that don't belong together.
+for NaN and infinity, for no edit at all, and for shapes that don't belong together; `TypeError` for what is no number.
 
 PYTEST_DONT_REWRITE
 """
@@ -62,7 +62,10 @@ def _probabilities(values: ArrayLike, name: str) -> FloatArray:
 
 
 def _finite(values: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(values, np.float64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {values!r}; numbers are expected")
+    array = given.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array

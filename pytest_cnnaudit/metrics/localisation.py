@@ -18,6 +18,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pytest_cnnaudit.metrics.scalars import check_number
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Values = float | FloatArray
@@ -152,7 +154,8 @@ def iou(heatmap: ArrayLike, coverage: ArrayLike, threshold: float = 0.15) -> Val
 
 
 def check_threshold(threshold: float) -> None:
-    """`ValueError` unless a share of the map's maximum above 0 and up to 1."""
+    """`ValueError` unless a share of the map's maximum above 0 and up to 1, `TypeError` for what is no number."""
+    check_number(threshold, "threshold")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold!r}; give a share of the map's maximum above 0 and up to 1")
 
@@ -171,6 +174,9 @@ def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
 
     `cell` counts the mosaic's cells row by row from 0: a number, or `(N,)` for a batch. A cell of the map that
     lies in two of the mosaic's counts in each by its area. Chance is 1 / grid². Rao 2022, arXiv:2205.10435.
+
+    For even grids: all cells of the mosaic have the same size. Where its pixels don't divide by `grid` some are a pixel
+    larger, and `mass_inside` with the coverage of a cell as it was pasted measures that one, as the assertion does.
     """
     maps, single = _batched(heatmap, "heatmap")
     cells = np.asarray(cell)
@@ -185,7 +191,7 @@ def cell_coverage(shape: tuple[int, ...], cell: int, grid: int = 2) -> FloatArra
     """The share of each cell of a map `(h, w)` that one cell of a mosaic of `grid` × `grid` covers."""
     if isinstance(grid, bool) or not isinstance(grid, (int, np.integer)) or grid < 2:
         raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
-    if not 0 <= cell < grid**2:
+    if isinstance(cell, bool) or not isinstance(cell, (int, np.integer)) or not 0 <= cell < grid**2:
         raise ValueError(f"cell is {cell!r}; a mosaic of {grid} × {grid} has the cells 0 to {grid**2 - 1}")
     borders = [np.arange(side + 1) * grid / side for side in shape]
     row, column = (
@@ -239,10 +245,13 @@ def centre_prior(shape: tuple[int, int], sigma: float = 0.25) -> FloatArray:
 
     A model's maps should beat it, since pictures are taken with the object in the middle. Largest value ≤ 1.
     """
-    height, width = shape
-    if height < 1 or width < 1 or not 0 < sigma < np.inf:
-        raise ValueError(f"shape {shape!r} with sigma {sigma!r}: the sides must be at least 1 and sigma above 0")
-    rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / sigma for side in (height, width))
+    sides = np.asarray(shape)
+    if sides.shape != (2,) or sides.dtype.kind not in "iu" or sides.min() < 1:
+        raise ValueError(f"shape is {shape!r}; give the numbers of rows and columns, both at least 1")
+    check_number(sigma, "sigma")
+    if not 0 < sigma < np.inf:
+        raise ValueError(f"sigma is {sigma!r}; give a share of the sides above 0")
+    rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / sigma for side in sides)
     return np.asarray(np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)))
 
 
@@ -289,7 +298,10 @@ def _batched(array: ArrayLike, name: str) -> tuple[FloatArray, bool]:
 
 
 def _fractions(values: ArrayLike, name: str) -> FloatArray:
-    fractions = np.asarray(values, dtype=np.float64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {values!r}; numbers are expected")
+    fractions = given.astype(np.float64)
     if not ((fractions >= 0) & (fractions <= 1)).all():
         raise ValueError(f"{name} is {values!r}; give values in [0, 1]")
     return fractions

@@ -23,6 +23,7 @@ from pytest_cnnaudit.metrics.localisation import (
     _refuse,
     _unbatched,
 )
+from pytest_cnnaudit.metrics.scalars import check_number
 
 
 class ConstantHeatmapError(ValueError):
@@ -53,6 +54,8 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, constant: float | N
     same in all cells (such as an empty one) has no ranks: `ConstantHeatmapError`, unless `constant` says what a
     pair with one counts as.
     """
+    if constant is not None:
+        check_number(constant, "constant")
     if np.shape(first) != np.shape(second):
         raise ValueError(f"first has shape {np.shape(first)} and second {np.shape(second)}; compare maps of one grid")
     pairs = [_levels(maps, name) for maps, name in ((first, "first"), (second, "second"))]
@@ -150,7 +153,7 @@ counterclockwise, and back."""
 def moved(heatmap: ArrayLike, transform: str, *, back: bool = False) -> FloatArray:
     """The map as the `transform` of its picture (a name in `MOVES`) moves it, or as undoing it does; a copy."""
     maps, single = _batched(heatmap, "heatmap")
-    if transform not in MOVES:
+    if not isinstance(transform, str) or transform not in MOVES:
         raise ValueError(f"transform is {transform!r}; known: {', '.join(MOVES)}")
     found = np.array(MOVES[transform][back](maps))
     return found[0] if single else found

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pytest_cnnaudit.metrics.scalars import check_number
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
@@ -50,6 +52,7 @@ def duplicate_filters(kernels: ArrayLike, similarity_at_most: float = 0.99) -> D
     have no direction: they are duplicates of each other (1) and of nothing else (0).
     Raises `ValueError` for no filter, NaN, infinity, or a limit outside [−1, 1].
     """
+    check_number(similarity_at_most, "similarity_at_most")
     if not -1 <= similarity_at_most <= 1:
         raise ValueError(f"similarity_at_most is {similarity_at_most!r}; a cosine is a number from -1 to 1")
     directions = _directions(kernels, "kernels")
@@ -116,6 +119,8 @@ def missed_rate(n: int, confidence: float = 0.95) -> float:
 
     A filter that fires in this share of pictures stays silent in all n with probability 1 − c.
     """
+    check_number(n, "n")
+    check_number(confidence, "confidence")
     if n < 1 or not 0 < confidence < 1:
         raise ValueError(f"n is {n!r} and confidence {confidence!r}; at least 1, and a number between 0 and 1")
     return float(1 - (1 - confidence) ** (1 / n))

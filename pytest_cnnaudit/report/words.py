@@ -95,7 +95,8 @@ EXPLANATIONS = {
         "Is not moved by a patch",
         "share of places at which the patch changes nothing",
         "A small picture that must not matter, such as a logo or a stamp, is pasted over the picture at each of the "
-        "places, and the class that the model predicts must stay the same.",
+        "places, and the class that the model predicts must stay the same. A picture that looks the same with it "
+        "proves nothing.",
         "Where it changes, the model takes the patch for evidence: a shortcut, and an easy way to fool it. A patch "
         "that covers the object changes the class for a better reason.",
     ),

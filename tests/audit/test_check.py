@@ -114,7 +114,14 @@ def test_without_a_limit_it_is_no_check(audit, recorded):
     assert recorded()[0]["outcome"] == "error"
 
 
-@pytest.mark.parametrize("name", ["", None, 3])
+def test_a_name_of_several_lines_is_one_in_the_message(audit, recorded):
+    name = "calibration error\n" * 20
+    message = refused(audit.check, name, 0.6, at_most=0.5).message
+    assert message.startswith(f"{' '.join(['calibration error'] * 20)}: failed: 0.6 > 0.5 (margin -0.1)\n  page: ")
+    assert recorded()[0]["name"] == name
+
+
+@pytest.mark.parametrize("name", ["", " \n", None, 3])
 def test_needs_a_name(audit, name):
     message = message_of(TypeError, audit.check, name, 0.5, at_least=0.1)
     assert message == f"name must be a text that is not empty, not {name!r}"

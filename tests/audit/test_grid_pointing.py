@@ -5,56 +5,71 @@ import base64
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, colour_model, half_case, message_of, picture, refused
+from colours import CLASSES, colour_model, half_case, judged, message_of, picture, refused
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
 from pytest_cnnaudit.audit.mosaics import draw_mosaics
 from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.provenance import picture_digest
 
 MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}
 
 
 def case_of(label, index=0, levels=None, **about):
     """A picture of one colour, which has something of the other labels' too."""
-    return Case(picture(*(levels or MIX[label])), label=label, id=f"{label} {index}", **about)
+    return Case(picture(*(MIX[label] if levels is None else levels)), label=label, id=f"{label} {index}", **about)
 
 
 def population(each=4):
-    return [case_of(label, index) for label in MIX for index in range(each)]
+    return [case_of(label, index, np.add(MIX[label], 3 * index)) for label in MIX for index in range(each)]
 
 
 class TestDraw:
     CLASSES = (0, 0, 0, 1, 1, 2, 2, 2, 2)
+    KEYS = "cabfedihg"
 
     @pytest.mark.parametrize("grid", [2, 3])
     def test_each_case_is_in_its_own_cell_among_other_classes(self, grid):
-        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, grid, 0)):
+        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, self.KEYS, grid, 0)):
             assert len(members) == grid**2
             assert members[cell] == index
             others = [self.CLASSES[member] for place, member in enumerate(members) if place != cell]
             assert self.CLASSES[index] not in others
 
     def test_the_other_classes_take_turns(self):
-        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, 2, 0)):
+        for index, (members, cell) in enumerate(draw_mosaics(self.CLASSES, self.KEYS, 2, 0)):
             others = [self.CLASSES[member] for place, member in enumerate(members) if place != cell]
             assert sorted(others.count(one) for one in {0, 1, 2} - {self.CLASSES[index]}) == [1, 2]
 
     def test_the_seed_decides(self):
-        assert draw_mosaics(self.CLASSES, 2, 1) == draw_mosaics(self.CLASSES, 2, 1)
-        assert draw_mosaics(self.CLASSES, 2, 1) != draw_mosaics(self.CLASSES, 2, 2)
+        assert draw_mosaics(self.CLASSES, self.KEYS, 2, 1) == draw_mosaics(self.CLASSES, self.KEYS, 2, 1)
+        assert draw_mosaics(self.CLASSES, self.KEYS, 2, 1) != draw_mosaics(self.CLASSES, self.KEYS, 2, 2)
+
+    @given(order=st.permutations(range(9)), seed=st.integers(0, 99))
+    def test_the_order_of_the_cases_does_not(self, order, seed):
+        classes, keys = [self.CLASSES[at] for at in order], [self.KEYS[at] for at in order]
+        expected = draw_mosaics(self.CLASSES, self.KEYS, 2, seed)
+        for at, (members, cell) in zip(order, draw_mosaics(classes, keys, 2, seed), strict=True):
+            assert (tuple(order[member] for member in members), cell) == expected[at]
 
     def test_the_cells_are_all_used(self):
-        drawn = draw_mosaics([0, 1] * 200, 2, 0)
+        drawn = draw_mosaics([0, 1] * 200, [str(index) for index in range(400)], 2, 0)
         counts = np.bincount([cell for _, cell in drawn], minlength=4)
         assert counts.min() > 70
+
+
+def keys_of(cases):
+    return [picture_digest(case) for case in cases]
 
 
 def mosaic_mass(cases, index, seed=0, grid=2):
     """The mass of a case's colour in its own cell, from how the mosaics are drawn."""
     classes = [CLASSES.index(case.label) for case in cases]
-    members, cell = draw_mosaics(classes, grid, seed)[index]
+    members, cell = draw_mosaics(classes, keys_of(cases), grid, seed)[index]
     amounts = [float(cases[member].image[0, 0, classes[index]]) for member in members]
     return amounts[cell] / sum(amounts)
 
@@ -103,24 +118,53 @@ def test_the_default_asks_for_a_fifth_of_the_way_from_chance(audit):
     assert refused(audit.assert_grid_pointing, cases).cases[0].outcome == "failed"
 
 
-def colour_model_of(side):
-    """The colour model on squares of another size."""
+def colour_model_of(side, size=1):
+    """The colour model on squares of another size, without a rim where the convolution has one."""
     image = keras.Input((side, side, 3))
-    convolution = layers.Conv2D(3, 1, use_bias=False, activation="relu", name="colour")
+    convolution = layers.Conv2D(3, size, use_bias=False, activation="relu", name="colour")
     head = layers.Dense(3, use_bias=False)
     model = keras.Model(image, head(layers.GlobalAveragePooling2D()(convolution(image))))
-    convolution.set_weights([np.eye(3, dtype=np.float32)[None, None]])
+    middle = np.arange(size**2).reshape(size, size, 1, 1) == size**2 // 2
+    convolution.set_weights([(middle * np.eye(3)).astype(np.float32)])
     head.set_weights([np.eye(3, dtype=np.float32)])
     return model
 
 
-@pytest.mark.parametrize(("side", "grid"), [(9, 3), (6, 3), (7, 2)])
-def test_other_grids_and_sizes_that_it_does_not_divide(audit_of, side, grid):
+@pytest.mark.parametrize(("side", "grid"), [(9, 3), (6, 3), (8, 4)])
+def test_other_grids(audit_of, side, grid):
     audit = audit_of(colour_model_of(side))
     cases = [case_of(label, index, (50, 50, 50)) for label in MIX for index in range(2)]
     finding = refused(audit.assert_grid_pointing, cases, grid=grid)
     assert finding.chance == pytest.approx(1 / grid**2)
     assert [result.value for result in finding.cases] == pytest.approx([1 / grid**2] * 6)
+
+
+@pytest.mark.parametrize(("side", "grid", "widths"), [(7, 2, (4, 3)), (16, 3, (5, 6, 5))])
+class TestSizeThatTheGridDoesNotDivide:
+    def test_a_model_that_sees_each_class_in_its_place_has_all_the_mass_there(self, audit_of, side, grid, widths):
+        cases = [case_of(label, 0, 90 * np.eye(3)[at]) for at, label in enumerate(MIX)]
+        for seed in range(3):
+            finding = audit_of(colour_model_of(side), seed=seed).assert_grid_pointing(cases, grid=grid, at_least=1)
+            assert [result.value for result in finding.cases] == pytest.approx([1.0] * 3)
+
+    def test_chance_is_the_share_of_the_cell_as_it_was_pasted(self, audit_of, side, grid, widths):
+        cases, model, shares = [case_of(label, 0, (50, 50, 50)) for label in MIX], colour_model_of(side), set()
+        for seed in range(5):
+            finding = judged(audit_of(model, seed=seed).assert_grid_pointing, cases, grid=grid)
+            _, cell = draw_mosaics([0, 1, 2], keys_of(cases), grid, seed)[0]
+            row, column = divmod(cell, grid)
+            shares.add(widths[row] * widths[column] / side**2)
+            assert finding.cases[0].value == pytest.approx(widths[row] * widths[column] / side**2)
+            assert finding.chance == pytest.approx(finding.mean)
+        assert len(shares) > 1
+
+
+def test_the_order_of_the_cases_changes_no_value(audit):
+    cases = population()
+    values = {one.id: one.value for one in audit.assert_grid_pointing(cases).cases}
+    turned = {one.id: one.value for one in audit.assert_grid_pointing(cases[::-1]).cases}
+    assert turned == pytest.approx(values, rel=1e-6)
+    assert len(set(values.values())) > 3
 
 
 class TestMosaic:
@@ -132,7 +176,7 @@ class TestMosaic:
     def test_is_shown_with_its_cell_and_the_map_over_it(self, audit_of):
         cases = population(1)
         shown = self.evidence(audit_of, cases)["red 0"]
-        _, cell = draw_mosaics([0, 1, 2], 2, 0)[0]
+        _, cell = draw_mosaics([0, 1, 2], keys_of(cases), 2, 0)[0]
         row, column = divmod(cell, 2)
         assert (shown["picture"]["width"], shown["picture"]["height"]) == (4, 4)
         assert shown["regions"] == [
@@ -144,11 +188,11 @@ class TestMosaic:
     def test_holds_whole_pictures_shrunk_to_cells(self, audit_of):
         red = np.zeros((8, 8), np.uint8)
         red[:, 4:] = 100
-        half = Case(picture(red=red, height=8, width=8), label="red", id="half")
-        shown = self.evidence(audit_of, [half, case_of("green", 0, (0, 100, 0))])["half"]
+        cases = [Case(picture(red=red, height=8, width=8), label="red", id="half"), case_of("green", 0, (0, 100, 0))]
+        shown = self.evidence(audit_of, cases)["half"]
         heatmap = np.frombuffer(base64.b64decode(shown["heatmap"]["values"]), np.uint8).reshape(4, 4)
         shrunk = np.asarray(Image.fromarray(red).resize((2, 2), Image.Resampling.BILINEAR)).astype(float)
-        row, column = divmod(draw_mosaics([0, 1], 2, 0)[0][1], 2)
+        row, column = divmod(draw_mosaics([0, 1], keys_of(cases), 2, 0)[0][1], 2)
         expected = np.zeros((4, 4))
         expected[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = shrunk / shrunk.max() * 255
         np.testing.assert_array_equal(heatmap, np.rint(expected))
@@ -215,9 +259,18 @@ class TestMisuse:
         audit = audit_of(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
         message = message_of(ValueError, audit.assert_grid_pointing, population())
         assert message == (
-            "grid is 2, but no map on the 1 × 1 grid of 'coarse' can have more than 0.250 of its mass in one cell: "
-            "explain a layer with a finer grid"
+            "grid is 2, but no map on the 1 × 1 grid of 'coarse' can have more than 0.250 of its mass in the cell "
+            "Box(0, 0, 2, 2) of the mosaic: demand less, or explain a layer with a finer grid"
         )
+
+    def test_a_layer_whose_grid_is_too_coarse_for_a_cell_in_the_middle(self, audit_of):
+        # Cells of 2 pixels on a map's of 1.5: a corner covers one, the middle 2/3 × 2/3 of each of four.
+        audit = audit_of(colour_model_of(6, size=3))
+        message = message_of(ValueError, audit.assert_grid_pointing, population(), grid=3, at_least=0.5)
+        assert (
+            "no map on the 4 × 4 grid of 'colour' can have more than 0.444 of its mass in the cell Box(2, 2," in message
+        )
+        assert judged(audit.assert_grid_pointing, population(), grid=3, at_least=0.44).n == 12
 
     @pytest.mark.parametrize("cases", ["pictures", None, 3, np.zeros((2, 4, 4, 3), np.uint8)])
     def test_another_type_is_a_type_error(self, audit, cases):

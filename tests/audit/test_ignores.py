@@ -11,7 +11,7 @@ from colours import LEFT_HALF, QUARTER, colour_model, halves, judged, message_of
 from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing, load_cases
-from pytest_cnnaudit.audit.dependence import CORNERS
+from pytest_cnnaudit.audit.dependence import CORNERS, UNCHANGED
 from pytest_cnnaudit.engine.loading import load_model
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -98,9 +98,48 @@ class TestPatch:
         assert refused(audit.assert_ignores_patch, case, GREEN).value == 0.0
 
     def test_transparency_is_honoured(self, audit, tmp_path):
-        clear = np.dstack([GREEN, np.zeros((1, 1), np.uint8)])
-        Image.fromarray(clear).save(tmp_path / "clear.png")
-        assert audit.assert_ignores_patch(PALE, tmp_path / "clear.png").value == 1.0
+        # Half of the green, 8, is less than the red, 9.7; all of it would be more.
+        sheer = np.dstack([GREEN, np.full((1, 1), 128, np.uint8)])
+        Image.fromarray(sheer).save(tmp_path / "sheer.png")
+        assert audit.assert_ignores_patch(PALE, tmp_path / "sheer.png").value == 1.0
+
+    @pytest.mark.parametrize("mode", ["RGBA", "LA"])
+    def test_a_wholly_transparent_patch_is_refused(self, audit, mode, recorded):
+        message = message_of(ValueError, audit.assert_ignores_patch, PALE, Image.new(mode, (2, 2)))
+        assert message == "patch is wholly transparent: nothing would be pasted"
+
+    @pytest.mark.parametrize(
+        "where",
+        [Box(3.6, 3.6, 4, 4), Box(-3, -3, 0.4, 0.4), Box(3.9, 0.1, 9, 0.2), Box(1.2, 1.2, 1.4, 1.4), Box(0, 3.9, 1, 5)],
+    )
+    def test_a_box_reaches_every_pixel_that_it_touches(self, audit, where, recwarn):
+        assert refused(audit.assert_ignores_patch, PALE, GREEN, where=where).cases[0].note == "red becomes green"
+
+    def test_what_a_patch_leaves_as_it_is_proves_nothing(self, audit):
+        finding = refused(audit.assert_ignores_patch, [RED, PALE], picture(red=10, width=2, height=2))
+        assert [one.outcome for one in finding.cases] == ["passed", "unscorable"]
+        assert finding.cases[1].note == UNCHANGED
+        assert (finding.passed, finding.n, finding.unscorable) == (1, 2, 1)
+
+    def test_one_place_that_changes_is_enough(self, audit):
+        red = np.full((4, 4), 10)
+        red[0, 0] = 30
+        patch = picture(red=10, width=1, height=1)
+        assert audit.assert_ignores_patch(Case(picture(red=red), label="red"), patch).value == 1.0
+
+    def test_a_grey_patch_on_the_same_grey_proves_nothing_in_colours_either(self, audit):
+        grey = Image.fromarray(np.full((4, 4), 90, np.uint8))
+        finding = refused(audit.assert_ignores_patch, grey, np.full((1, 1, 3), 90, np.uint8))
+        assert finding.cases[0].note == UNCHANGED
+
+    def test_what_a_crop_removes_is_no_change(self, audit_of):
+        # The left half of the box, which is all that the patch would change, is not what the model sees.
+        red = np.full((4, 8), 10)
+        red[:, :2] = 99
+        audit = audit_of(colour_model(), preprocessing=Preprocessing(resize="crop"))
+        patch = picture(red=10, width=1, height=1)
+        finding = refused(audit.assert_ignores_patch, Case(picture(red=red, width=8)), patch, where=Box(0, 0, 4, 4))
+        assert finding.cases[0].note == UNCHANGED
 
     @pytest.mark.parametrize("kind", ["array", "picture", "path", "text"])
     def test_a_patch_is_an_array_a_picture_or_a_path(self, audit, tmp_path, kind):
@@ -220,6 +259,11 @@ class TestBackground:
     )
     def test_misuse_names_the_argument(self, audit, grounds, arguments, error, text):
         assert text in message_of(error, audit.assert_ignores_background, RED, grounds, **arguments)
+
+    def test_a_background_that_is_the_pictures_own_proves_nothing(self, audit):
+        finding = refused(audit.assert_ignores_background, RED, [RED.image])
+        assert finding.cases[0].note == UNCHANGED
+        assert audit.assert_ignores_background(RED, [RED.image, self.BLACK]).value == 1.0
 
     def test_the_page_shows_each_background(self, audit_of, results, recorded):
         case = Case(picture(red=quarter(200, 0)), label="red", region=QUARTER)

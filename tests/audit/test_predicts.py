@@ -1,10 +1,13 @@
 """`assert_predicts`: the label among the most probable classes."""
 
+import itertools
+
 import numpy as np
 import pytest
 from colours import colour_model, message_of, picture, refused
 
-from pytest_cnnaudit import Box, Case
+from pytest_cnnaudit import Box, Case, CaseError, Engine
+from pytest_cnnaudit.audit.predicting import chance_of_a_hit
 
 
 def coloured(label, red=0, green=0, blue=0, id=None):  # noqa: A002 - the name of Case's own argument
@@ -75,7 +78,46 @@ def test_top_two(audit):
 def test_top_leaves_at_least_one_class_out(audit, top):
     # Of three classes the label is always among the top three.
     message = message_of(ValueError, audit.assert_predicts, coloured("red", red=1), top=top)
-    assert message == f"top is {top!r}; give 1 to 2, the number of classes less one"
+    assert message == f"top is {top!r}; give 1 to 2, fewer than the 3 classes"
+
+
+def test_top_may_be_numpys(audit, recorded):
+    assert audit.assert_predicts(coloured("green", red=3, green=2), top=np.int64(2)).value == 1.0
+    assert recorded()[0]["demands"]["top"] == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "top", "chance"),
+    [
+        (("red", "blue"), 1, 2 / 3),  # 1 − C(1, 1) / C(3, 1)
+        (("red", "blue"), 2, 1),  # only one class is none of them
+        (("red", 0), 1, 1 / 3),  # the same class twice
+        (("red", "green", "blue"), 1, 1),
+    ],
+)
+def test_guessing_hits_one_of_several_labels_more_easily(audit, labels, top, chance):
+    assert audit.assert_predicts(coloured(labels, red=1), top=top).chance == chance
+
+
+@pytest.mark.parametrize(("classes", "labels", "top"), [(7, 3, 2), (6, 1, 4), (9, 4, 4), (5, 3, 3)])
+def test_chance_is_the_share_of_all_guesses_that_hit(classes, labels, top):
+    guesses = list(itertools.combinations(range(classes), top))
+    hits = sum(any(one < labels for one in guess) for guess in guesses)
+    assert chance_of_a_hit(classes, labels, top) == pytest.approx(hits / len(guesses), rel=1e-15)
+
+
+def test_the_excess_is_above_the_chance_of_several_labels(audit):
+    cases = [coloured(("red", "blue"), red=2, id="a"), coloured(("green", "blue"), green=2, id="b")]
+    # Two thirds guessed and 0.2 of the rest.
+    finding = audit.assert_predicts(cases, mostly=0.1, excess_at_least=0.2)
+    assert (finding.chance, finding.threshold) == (pytest.approx(2 / 3), pytest.approx(11 / 15))
+
+
+def test_labels_that_leave_no_room_to_miss_are_noted(audit):
+    cases = [coloured(("red", "blue"), red=2, id="a"), coloured("green", green=2, id="b")]
+    finding = audit.assert_predicts(cases, top=2)
+    assert [one.note for one in finding.cases] == ["labelled 2 of 3 classes, so this can't fail", ""]
+    assert "1 passed with a note: a: labelled 2 of 3 classes, so this can't fail" in finding.message
 
 
 def test_one_of_several_labels_is_enough(audit):
@@ -94,6 +136,24 @@ def test_without_a_label_the_case_is_named(audit):
     assert message == "case 'cat' has no label: give the Case one"
 
 
+@pytest.mark.parametrize("names", [("red", "green", "blue"), None])
+@pytest.mark.parametrize("assertion", ["assert_predicts", "assert_mass_inside", "assert_ignores_patch"])
+def test_a_label_that_is_no_index_of_a_class_is_a_case_error(audit_of, names, assertion):
+    audit = audit_of(colour_model(), class_names=names)
+    case = Case(picture(red=1), label=7, id="cat", region=Box(0, 0, 2, 2))
+    further = [picture()] if assertion == "assert_ignores_patch" else []
+    message = message_of(CaseError, getattr(audit, assertion), case, *further)
+    assert message == "case 'cat': label is 7, but there are 3 classes (0 to 2)"
+
+
+def test_a_label_that_is_no_index_of_a_class_is_a_case_error_of_heatmaps(audit_of):
+    audit, case = audit_of(colour_model(), class_names=None), coloured(7, red=1, id="cat")
+    for heatmaps in (audit.heatmaps, Engine(colour_model()).heatmaps):
+        message = message_of(CaseError, heatmaps, [coloured(2, red=1), case], target="label")
+        assert message == "case 'cat': label is 7, but there are 3 classes (0 to 2)"
+    assert len(audit.heatmaps([case], target="predicted").maps) == 1
+
+
 def test_a_tie_goes_to_the_first_class(audit):
     assert audit.assert_predicts(coloured("red", red=2, green=2)).value == 1.0
     assert refused(audit.assert_predicts, coloured("green", red=2, green=2)).value == 0.0
@@ -110,6 +170,8 @@ def test_a_single_output_is_two_classes(audit_of):
     audit = audit_of(model, class_names=("red", "green"))
     finding = audit.assert_predicts([coloured("red", red=9), coloured("green", green=9)])
     assert (finding.value, finding.chance) == (1.0, 0.5)
+    message = message_of(ValueError, audit.assert_predicts, coloured("red", red=9), top=2)
+    assert message == "top is 2; give 1, fewer than the 2 classes"
 
 
 def test_predictions_of_the_fixture_are_the_engines(audit_of, results):
