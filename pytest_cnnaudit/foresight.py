@@ -1,14 +1,16 @@
 """Which assertions the collected tests will make, guessed from their code: a hint that saves time, and decides nothing.
 
+Only looks: no attribute of an object of the tests' is asked for that could run code of theirs.
+
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -16,21 +18,26 @@ import pytest
 def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
     """The names and strings in the tests' functions, in their parameters, and in what these functions call."""
     names: set[str] = set()
-    seen: set[CodeType] = set()
+    seen: set[tuple[CodeType, type | None]] = set()
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        names.update(value for value in parameters if isinstance(value, str))
-        waiting = [inspect.unwrap(item.function)] if isinstance(item, pytest.Function) else []
+        names.update(value for value in parameters if type(value) is str)
+        owner = getattr(item, "cls", None)
+        waiting = [item.function] if isinstance(item, pytest.Function) and _is(item.function, FunctionType) else []
         while waiting:
             function = waiting.pop()
-            if not isinstance(function, FunctionType) or function.__code__ in seen:
+            if (function.__code__, owner) in seen:
                 continue
-            seen.add(function.__code__)
+            seen.add((function.__code__, owner))
             found = set(_words(function.__code__))
             names |= found
-            called = _called(found, function, getattr(item, "cls", None))
-            waiting.extend(one for one in called if _is_theirs(one, rootpath))
+            waiting.extend(one for one in _called(found, function, owner) if _is_theirs(one, rootpath))
     return names
+
+
+def _is(value: object, kind: type) -> bool:
+    """`isinstance`, but of the object itself: a lazy one may say that it is of another class, or do work to say it."""
+    return issubclass(type(value), kind)
 
 
 def _is_theirs(function: FunctionType, rootpath: Path) -> bool:
@@ -49,9 +56,22 @@ def _words(code: CodeType) -> Iterator[str]:
 
 
 def _called(words: Iterable[str], function: FunctionType, owner: type | None) -> Iterator[FunctionType]:
-    """The functions that these words name: of the function's module, of modules in it, and of the test's class."""
+    """The functions that these words name, and what they wrap.
+
+    Of the function's module, of modules in it, and of the test's class.
+    """
     known = function.__globals__
-    places = [known, *(vars(known[word]) for word in words if isinstance(known.get(word), ModuleType))]
+    places: list[Mapping[str, Any]] = [known]
+    places += [vars(known[word]) for word in words if _is(known.get(word), ModuleType)]
     places += [vars(one) for one in (owner.__mro__ if owner is not None else ())]
+    yield from _functions([vars(function).get("__wrapped__")])
     for word in words:
-        yield from (place[word] for place in places if isinstance(place.get(word), FunctionType))
+        yield from _functions(place.get(word) for place in places)
+
+
+def _functions(values: Iterable[object]) -> Iterator[FunctionType]:
+    return filter(_is_function, values)
+
+
+def _is_function(value: object) -> TypeGuard[FunctionType]:
+    return _is(value, FunctionType)

@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class Run:
     executed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     partial: bool = False
+    engine_from: dict[str, Any] = field(default_factory=dict)
+    """The fixtures that the session's engine was made from, and what each gave."""
     about: dict[str, Any] = field(default_factory=dict)
     summary: list[str] = field(default_factory=list)
 
@@ -336,26 +338,31 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
         except Exception as error:  # whatever stands in the module
             kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
             raise pytest.UsageError(f"--cnnaudit-import {module}: {kind}{error}") from error
+    run = pytestconfig.stash[RUN]
+
+    def given(name: str) -> Any:
+        run.engine_from[name] = request.getfixturevalue(name)
+        return run.engine_from[name]
+
     if options.is_on_command_line(pytestconfig, "model"):
         model: Any = options.value(pytestconfig, "model")
     else:
-        model = request.getfixturevalue("cnnaudit_model")
+        model = given("cnnaudit_model")
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     if path is not None:
-        model = load_model(path, request.getfixturevalue("cnnaudit_custom_objects"))
+        model = load_model(path, given("cnnaudit_custom_objects"))
     arguments = {
-        "preprocessing": request.getfixturevalue("cnnaudit_preprocessing"),
-        "class_names": request.getfixturevalue("cnnaudit_class_names"),
+        "preprocessing": given("cnnaudit_preprocessing"),
+        "class_names": given("cnnaudit_class_names"),
         "batch_size": options.value(pytestconfig, "batch-size"),
         "seed": options.value(pytestconfig, "seed"),
     }
-    more = request.getfixturevalue("cnnaudit_engine_options")
+    more = given("cnnaudit_engine_options")
     if twice := sorted(arguments.keys() & more.keys()):
         raise pytest.UsageError(
             f"The fixture cnnaudit_engine_options gives {twice[0]!r}, which has a fixture or option of its own"
         )
     engine = Engine(model, **arguments, **more)
-    run = pytestconfig.stash[RUN]
     run.describe(model=provenance.model(engine.model, path), environment=provenance.environment())
     return engine
 
@@ -388,7 +395,27 @@ def cnnaudit(request: pytest.FixtureRequest) -> Audit:
     run = item.config.stash[RUN]
     if item.nodeid not in run.executed:
         _start(item)
-    return Audit(item.nodeid, run.recorder, lambda: request.getfixturevalue("_cnnaudit_results"), _settings(item))
+    return Audit(item.nodeid, run.recorder, cache(lambda: _results_for(request)), _settings(item))
+
+
+def _results_for(request: pytest.FixtureRequest) -> Results:
+    """The session's results, if the test asks for the session's engine and not for another one.
+
+    pytest makes the engine once, from the fixtures that the first test sees; a later test may see others.
+    """
+    results: Results = request.getfixturevalue("_cnnaudit_results")
+    changed = ["cnnaudit_engine"] if request.getfixturevalue("cnnaudit_engine") is not results.engine else []
+    for name, first in request.config.stash[RUN].engine_from.items():
+        value = request.getfixturevalue(name)
+        plain = isinstance(value, (str, os.PathLike, list, tuple)) and type(value) is type(first)
+        if value is not first and not (plain and value == first):
+            changed.append(name)
+    if changed:
+        raise pytest.UsageError(
+            f"For this test the fixture {changed[0]} gives something else than for the tests before, which the "
+            "session's engine was made for: a run audits one model in one way, so run these tests by themselves"
+        )
+    return results
 
 
 def _start(item: pytest.Item) -> None:

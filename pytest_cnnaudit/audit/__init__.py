@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any
@@ -54,7 +55,12 @@ class Audit(Localisation, Mosaics, Dependence, Trust, Faithfulness, Inside, Patt
         if not isinstance(name, str) or not name.strip():
             raise TypeError(f"name must be a text that is not empty, not {name!r}")
         measured = number(value, f"value of {name!r}")
-        limits = as_limits(("at least", at_least, "at_least", "at_least"), ("at most", at_most, "at_most", "at_most"))
+        limits = as_limits(
+            ("at least", at_least, "at_least", "at_least"),
+            ("at most", at_most, "at_most", "at_most"),
+            low=-math.inf,
+            high=math.inf,
+        )
         if chance is not None:
             chance = number(chance, f"chance of {name!r}")
         if not isinstance(evidence, (Iterable, Case, PathLike, Image.Image)):

@@ -35,6 +35,7 @@ from pytest_cnnaudit.audit.judging import (
     with_line,
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
+from pytest_cnnaudit.audit.perturbing import with_picture
 from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_region, check_regions
 from pytest_cnnaudit.edits import Coverage, Fill, Pixels
 from pytest_cnnaudit.preprocessing import Geometry, on_white, open_picture
@@ -334,7 +335,7 @@ class Dependence(Base):
                 for edit in () if problems[index] else make(subject):
                     counts[index] += 1
                     changed[index] = changed[index] or subject.differs_from(edit.pixels)
-                    yield _edited(case, edit.pixels)
+                    yield with_picture(case, edit.pixels)
 
         pictures = stream()
         first = next(pictures, None)
@@ -468,10 +469,6 @@ def _patch_problem(subject: Subject, *, place: Place) -> str:
         return ""
     check_region(place, subject.geometry.source_width, subject.geometry.source_height, f"{subject.name}: where")
     return "" if subject.share(place) else f"the patch {LOST}"
-
-
-def _edited(case: Case, pixels: Pixels) -> Case:
-    return replace(case, image=pixels, region=None, forbidden=None, annotated_size=None, edited_from=case)
 
 
 def _judged(

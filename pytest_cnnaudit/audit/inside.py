@@ -289,7 +289,6 @@ class Inside(Base):
     def _weights_not_finite(self, error: NonFiniteError, cases: Any, limit: Threshold) -> Finding:
         """Of a model with NaN or infinity in a weight, which computes nothing that could be looked at."""
         n = _number_of(cases)
-        self._recorder.saw(as_cases(cases) or (), case_digest)
         lines = [
             f"a weight holds NaN or infinity, so every picture counts as one that does: {compared(1.0, limit)}",
             str(error),

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from pytest_cnnaudit import gate, metrics
+from pytest_cnnaudit import gate
 from pytest_cnnaudit.cases import Case, InputCase
 from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
 
@@ -96,9 +96,8 @@ class Judged:
     def _held(self, score: Score) -> list[tuple[Threshold, float]]:
         """The limits with what is held against each, those that are missed first."""
         value, chance = score.value or 0.0, max(score.chance or 0.0, 0.0)
-        pairs = [
-            (limit, float(metrics.excess(value, chance)) if limit.name == EXCESS else value) for limit in self.limits
-        ]
+        # Not `metrics.excess`, which is of masses: correlations go down to −1.
+        pairs = [(limit, (value - chance) / (1 - chance) if limit.name == EXCESS else value) for limit in self.limits]
         return sorted(pairs, key=lambda pair: holds(pair[1], pair[0]))
 
     def worst_first(self) -> list[int]:
@@ -345,25 +344,16 @@ def whole(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
-def as_limits(*limits: tuple[str, float | None, Any, str]) -> tuple[Threshold, ...]:
-    """Thresholds from (name, value, direction, argument).
-
-    An excess and a correlation lie in [−1, 1], a mass, an IoU and a P in [0, 1].
-    """
+def as_limits(*limits: tuple[str, float | None, Any, str], low: float = 0, high: float = 1) -> tuple[Threshold, ...]:
+    """Thresholds from (name, value, direction, argument), from `low` to `high`; an excess is from −1 to 1."""
     given = tuple(
-        Threshold(name, number(value, argument, *_bounds(name)), direction)
+        Threshold(name, number(value, argument, *((-1, 1) if name == EXCESS else (low, high))), direction)
         for name, value, direction, argument in limits
         if value is not None
     )
     if not given:
         raise ValueError(f"No threshold: give {' or '.join(argument for *_, argument in limits)}")
     return given
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    if name in (EXCESS, "rank correlation"):
-        return -1.0, 1.0
-    return (0.0, 1.0) if name.startswith(("mass", "IoU", "P ")) else (-math.inf, math.inf)
 
 
 def text(name: str, outcome: str, lines: Sequence[str]) -> str:

@@ -172,6 +172,7 @@ class Trust(Base):
         limits = as_limits(
             (CORRELATION, correlation_at_least, "at_least", "correlation_at_least"),
             (EXCESS, excess_at_least, "at_least", "excess_at_least"),
+            low=-1,
         )
         move = as_move(transform)
         move.check_cases(population)
@@ -353,9 +354,9 @@ def _correlation(maps: Heatmaps, index: int, second: Floats, chance: float | Non
 def _stays(score: Score, limit: Threshold) -> bool:
     """Whether a value says no more than that the heatmap looks much the same transformed."""
     value, chance = score.value or 0.0, score.chance or 0.0
-    if limit.name == EXCESS or not holds(chance, limit):
-        return False
-    return 1 - chance < _ALIKE or value - chance <= (1 - chance) / 2
+    if 1 - chance < _ALIKE:
+        return True
+    return limit.name != EXCESS and holds(chance, limit) and value - chance <= (1 - chance) / 2
 
 
 def _evidence(maps: Heatmaps, index: int) -> Floats:

@@ -7,6 +7,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,11 +72,14 @@ def trend_per_image(values: ArrayLike, *, tolerance: float = 0.0) -> Trend:
     rounded, as sums in float32 are, would otherwise have a trend in their last digits. Raises `ValueError` for
     fewer than 3 layers, no image, NaN or infinity, and for a tolerance that is negative or not finite.
     """
-    steps = _steps(values, tolerance)
-    pairs = steps[:, *np.triu_indices(steps.shape[1], k=1)]
-    untied = np.count_nonzero(pairs, axis=1)
+    profiles = _profiles(values, tolerance)
+    images, layers = profiles.shape
+    rising, untied = np.zeros((2, images), np.int64)
+    for layer, signs in enumerate(_signs(profiles, tolerance)):
+        rising += signs[:, layer + 1 :].sum(axis=1)
+        untied += np.count_nonzero(signs[:, layer + 1 :], axis=1)
     unscorable = untied == 0
-    taus = pairs.sum(axis=1) / np.sqrt(pairs.shape[1] * np.where(unscorable, 1, untied))
+    taus = rising / np.sqrt(layers * (layers - 1) / 2 * np.where(unscorable, 1, untied))
     return Trend(taus=taus, unscorable=unscorable)
 
 
@@ -87,11 +91,14 @@ def page_trend(values: ArrayLike, *, tolerance: float = 0.0) -> float | None:
     Report it, don't gate on it: with many images any trend is significant, however small.
     Raises `ValueError` as `trend_per_image` does.
     """
-    steps = _steps(values, tolerance)
-    images, layers = steps.shape[:2]
+    profiles = _profiles(values, tolerance)
+    images, layers = profiles.shape
     if images < 2:
         return None
-    ranks = (layers + 1 + steps.sum(axis=1)) / 2  # 1 + those below + half of those tied
+    above = np.zeros((images, layers), np.int64)
+    for signs in _signs(profiles, tolerance):
+        above += signs
+    ranks = (layers + 1 + above) / 2  # 1 + those below + half of those tied
     return float(stats.page_trend_test(ranks, ranked=True).pvalue)
 
 
@@ -144,8 +151,7 @@ def _units_per_image(activations: ArrayLike) -> NDArray[np.generic]:
     return given.reshape(len(given), -1)
 
 
-def _steps(values: ArrayLike, tolerance: float) -> NDArray[np.int64]:
-    """`(N, layers, layers)`: 1 where the second layer's value is above the first's, −1 below, 0 where they are tied."""
+def _profiles(values: ArrayLike, tolerance: float) -> FloatArray:
     profiles = np.asarray(values, dtype=np.float64)
     if profiles.ndim != 2 or len(profiles) == 0:
         raise ValueError(f"values have shape {profiles.shape}; give (images, layers), at least one image")
@@ -155,5 +161,11 @@ def _steps(values: ArrayLike, tolerance: float) -> NDArray[np.int64]:
         raise ValueError("values have NaN or infinity; a trend needs finite numbers")
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance is {tolerance!r}; give a finite number of at least 0")
-    first, second = profiles[:, :, None], profiles[:, None, :]
-    return (second - first > tolerance).astype(np.int64) - (first - second > tolerance)
+    return profiles
+
+
+def _signs(profiles: FloatArray, tolerance: float) -> Iterator[NDArray[np.int8]]:
+    """For each layer `(N, layers)`: 1 where a layer's value is above that one's, −1 below, 0 where they are tied."""
+    for layer in range(profiles.shape[1]):
+        steps = profiles - profiles[:, layer : layer + 1]
+        yield (steps > tolerance).astype(np.int8) - (steps < -tolerance)

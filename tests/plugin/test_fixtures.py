@@ -302,3 +302,61 @@ def test_a_backend_that_comes_too_late_is_refused(suite, backend, monkeypatch):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*--cnnaudit-backend {other}: too late, *backend '{backend}'*KERAS_BACKEND={other}*"])
     assert os.environ["KERAS_BACKEND"] == backend
+
+
+ANOTHER = {
+    "cnnaudit_model": "keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])",
+    "cnnaudit_preprocessing": "Preprocessing(scale=lambda pixels: pixels[..., ::-1])",
+    "cnnaudit_class_names": "['green', 'red', 'none']",
+    "cnnaudit_engine_options": "{'activation': 'sigmoid'}",
+    "cnnaudit_engine": "Engine(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()]))",
+}
+
+
+@pytest.mark.parametrize("name", ANOTHER)
+def test_a_folder_with_an_engine_of_its_own_is_never_judged_by_another_folders(suite, name):
+    """pytest keeps the engine of the first folder, whose model would be judged twice and the other never."""
+    for folder in ("first", "second"):
+        suite.pytester.mkpydir(folder)
+        (suite.pytester.path / folder / "test_it.py").write_text(
+            suite.header + "def test_it(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n"
+        )
+    (suite.pytester.path / "second" / "conftest.py").write_text(
+        "import keras, pytest\nfrom pytest_cnnaudit import Engine, Preprocessing\n\n"
+        f"@pytest.fixture(scope='session')\ndef {name}():\n    return {ANOTHER[name]}\n"
+    )
+    result = suite.run("first", "second")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([f"*For this test the fixture {name} gives something else than for the tests before*"])
+    assert [one["outcome"] for one in suite.record["findings"]] == ["passed", "error"]
+
+
+def test_a_parametrized_model_is_not_judged_by_the_first_one(suite):
+    suite.pytester.makeconftest(
+        f"""
+        import keras, pytest
+
+        other = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
+
+        @pytest.fixture(scope="session", params=[{str(suite.kit.model)!r}, other])
+        def cnnaudit_model(request):
+            return request.param
+        """
+    )
+    suite.write("def test_it(cnnaudit_model, cnnaudit):\n    cnnaudit.assert_predicts(RED)\n")
+    result = suite.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the fixture cnnaudit_model gives something else*"])
+
+
+def test_equal_values_of_several_folders_are_one_engine(suite):
+    for folder in ("first", "second"):
+        suite.pytester.mkpydir(folder)
+        (suite.pytester.path / folder / "test_it.py").write_text(
+            suite.header + "def test_it(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n"
+        )
+        (suite.pytester.path / folder / "conftest.py").write_text(
+            "import pytest\n\n@pytest.fixture(scope='session')\ndef cnnaudit_class_names():\n"
+            "    return ['red', 'green', 'none']\n"
+        )
+    suite.run("first", "second").assert_outcomes(passed=2)
