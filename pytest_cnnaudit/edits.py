@@ -56,7 +56,7 @@ def coverage_of(regions: Sequence[Region], width: int, height: int) -> Coverage:
 
 def check_fill(fill: object) -> None:
     """`ValueError` with the known ones for anything but a fill's name."""
-    if fill not in FILLS:
+    if not isinstance(fill, str) or fill not in FILLS:
         raise ValueError(f"fill is {fill!r}; known: {', '.join(repr(name) for name in FILLS)}")
 
 

@@ -25,7 +25,7 @@ from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where,
 from pytest_cnnaudit.cases import Box, Case, Mask, Picture, check_labels
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.provenance import case_digest
-from pytest_cnnaudit.record import AuditFailure, Finding, Recorder
+from pytest_cnnaudit.record import AuditFailure, Finding, Recorder, settings_of
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
@@ -83,7 +83,8 @@ def audited(
             error.recorded_by_cnnaudit = True  # type: ignore[attr-defined]
             raise
         finding = replace(finding, test=self._test, seconds=time.perf_counter() - start, demands=demands)
-        return self._conclude(finding)
+        settings = settings_of(demands)
+        return self._conclude(with_line(finding, f"settings: {settings}") if settings else finding)
 
     return cast(Callable[Concatenate[A, P], Finding], wrapper)
 

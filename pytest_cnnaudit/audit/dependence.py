@@ -519,9 +519,9 @@ def _not_clear(patch: Image.Image) -> Image.Image:
 
 def _place(place: Any) -> Place:
     known = ("corners", *CORNERS, "center", "random")
-    if not isinstance(place, Box) and place not in known:
+    if not isinstance(place, Box) and not (isinstance(place, str) and place in known):
         raise ValueError(f"where is {place!r}; known: {', '.join(repr(name) for name in known)}, or a Box")
-    return place  # type: ignore[no-any-return]
+    return place  # type: ignore[return-value]
 
 
 def _size(size: Any, place: Any) -> float | None:

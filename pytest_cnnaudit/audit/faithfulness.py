@@ -74,8 +74,9 @@ class Faithfulness(Base):
 
         judged = Judged("faithful", population, scores, (limit,), single, "gain over random order")
         finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        if found:
-            own, random = (np.mean([getattr(one, name) for one in found.values()]) for name in ("own", "random"))
+        judgeable = [one for index, one in found.items() if not problems[index]]
+        if judgeable and not single:
+            own, random = (np.mean([getattr(one, name) for one in judgeable]) for name in ("own", "random"))
             finding = with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 

@@ -365,7 +365,7 @@ def _check_images(cases: Any) -> None:
 
 
 def _check_measure(measure: str) -> None:
-    if measure not in ("auto", "zero_fraction", "hoyer"):
+    if not isinstance(measure, str) or measure not in ("auto", "zero_fraction", "hoyer"):
         raise ValueError(f"measure is {measure!r}; known: 'auto', 'zero_fraction', 'hoyer'")
 
 

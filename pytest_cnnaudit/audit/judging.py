@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -30,6 +31,7 @@ ROUNDING = 1e-9
 # Values closer than this share of the limit are at it. What a model gives is float32: a mass of three fifths comes
 # out as 0.59999997, and no verdict may hang on that.
 FLOAT32_ROUNDING = 1e-6
+_NUMBERS = re.compile(r"\d[\d.,%]*")
 _SIGN = {"at_least": "≥", "at_most": "≤"}
 
 
@@ -65,6 +67,7 @@ class _Judgement:
     name: str
     positions: Sequence[int]
     verdict: gate.Verdict
+    interval: tuple[float, float]
     chance: float | None
     mean: float | None
 
@@ -124,7 +127,7 @@ class Judged:
             threshold=self._decisive(worst.chance) if self.single else verdict.threshold,
             direction=limit.direction if self.single else "at_least",
             chance=worst.chance,
-            interval=None if self.single else _interval(verdict),
+            interval=None if self.single else worst.interval,
             n=verdict.n,
             passed=verdict.passed,
             unscorable=sum(self.results[index].outcome == "unscorable" for index in worst.positions),
@@ -155,17 +158,18 @@ class Judged:
         mostly = rule.mostly
         if rule.excess is not None and chance is not None:
             # Rounded: the gate reads rates as they are written, and 0.25 + 0.2 · 0.75 is no more than 0.4.
-            mostly = max(mostly, round(demanded(Threshold(EXCESS, rule.excess, "at_least"), chance), 9))
-        verdict = gate.judge_cases(
-            [self.results[index].outcome == "passed" for index in positions],
-            # Within one group of its own, a group's cases are what there is to count.
-            () if rule.by == "group" else [self.cases[index].group for index in positions],
-            mostly=mostly,
-            confidence=rule.confidence,
-            min_n=rule.min_n,
-        )
+            mostly = max(mostly, round(demanded(Threshold(EXCESS, rule.excess, "at_least"), chance), 6))
+            if mostly == 1 and rule.mostly < 1 and rule.confidence is not None:
+                raise ValueError(
+                    f"excess_at_least is {rule.excess:g}, which demands that every case passes, and no number of cases "
+                    "proves that: demand less, or leave confidence out"
+                )
+        passed = [self.results[index].outcome == "passed" for index in positions]
+        # Within one group of its own, a group's cases are what there is to count.
+        groups = () if rule.by == "group" else [self.cases[index].group for index in positions]
+        verdict = gate.judge_cases(passed, groups, mostly=mostly, confidence=rule.confidence, min_n=rule.min_n)
         mean = _mean([score.value for score in scores if score.value is not None])
-        return _Judgement(name, positions, verdict, chance, mean)
+        return _Judgement(name, positions, verdict, _interval(verdict, passed, groups), chance, mean)
 
     def _decisive(self, chance: float | None) -> float:
         """The strictest value that the limits demand of a single case."""
@@ -200,7 +204,7 @@ class Judged:
         noted = [result for result in self.results if result.outcome == "passed" and result.note]
         part = f"{rule.by} {first.name!r}, the worst of {len(judgements)}: " if rule.by else ""
         return [
-            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g}){_interval_text(verdict)}",
+            f"{part}{verdict.reason} (margin {_margin(verdict):+.3g}){_interval_text(first)}",
             f"by {rule.by}, worst first: {listed(map(_brief_part, judgements), most=8)}" if rule.by else "",
             self._grouped(first),
             f"a case passes with {self._demands()}{numbers}",
@@ -430,7 +434,7 @@ def _part(judgement: _Judgement) -> Part:
         verdict.outcome,
         verdict.value,
         verdict.threshold,
-        _interval(verdict),
+        judgement.interval,
         verdict.n,
         verdict.passed,
         judgement.mean,
@@ -456,18 +460,22 @@ def _parts_chart(judgements: Sequence[_Judgement], by: str | None) -> dict[str, 
     }
 
 
-def _interval(verdict: gate.Verdict) -> tuple[float, float]:
-    """What the share says of the rate behind it: the bounds that decided or, where none did, the 95 % interval."""
+def _interval(verdict: gate.Verdict, passed: Sequence[bool], groups: Sequence[Hashable | None]) -> tuple[float, float]:
+    """What the share says of the rate behind it: the bounds that decided or, where none did, the 95 % interval.
+
+    Cases of one group are not independent, so where there are groups it is that of the groups.
+    """
     if verdict.interval is not None:
         return verdict.interval
-    return gate.clopper_pearson(verdict.passed, verdict.n, 0.975)
+    independent = gate.group_outcomes(passed, groups) if any(group is not None for group in groups) else passed
+    return gate.clopper_pearson(sum(independent), len(independent), 0.975)
 
 
-def _interval_text(verdict: gate.Verdict) -> str:
+def _interval_text(judgement: _Judgement) -> str:
     """The interval, where the verdict does not speak of it already."""
-    if verdict.interval is not None:
+    if judgement.verdict.interval is not None:
         return ""
-    lower, upper = _interval(verdict)
+    lower, upper = judgement.interval
     return f", 95 % interval {100 * lower:.1f} to {100 * upper:.1f} %"
 
 
@@ -477,12 +485,12 @@ def _brief(result: CaseResult, with_note: bool) -> str:
 
 
 def _reasons(what: str, results: Sequence[CaseResult]) -> str:
-    """Some cases by id with why, those with the same reason together."""
-    ids: dict[str, list[str]] = {}
+    """Some cases by id with why, those with the same reason together, whatever the numbers in it."""
+    same: dict[str, list[CaseResult]] = {}
     for one in results:
-        ids.setdefault(one.note, []).append(_short(one.id))
-    reasons = (f"{listed(names, 3)}: {note}" for note, names in ids.items())
-    return f"{what}: {listed(reasons, 2, between='; ', kind='reasons')}" if results else ""
+        same.setdefault(_NUMBERS.sub("#", one.note), []).append(one)
+    reasons = (f"{listed((_short(one.id) for one in some), 3)}: {some[0].note}" for some in same.values())
+    return f"{what}: {listed(reasons, 2, between='; ')}" if results else ""
 
 
 def _short(name: str) -> str:
@@ -491,8 +499,7 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_ID else f"{name[: LONGEST_ID // 2]}…{name[-LONGEST_ID // 2 :]}"
 
 
-def listed(items: Iterable[str], most: int = 5, between: str = ", ", kind: str = "") -> str:
+def listed(items: Iterable[str], most: int = 5, between: str = ", ") -> str:
     """The first few, and how many more there are."""
     every = list(items)
-    more = f" and {len(every) - most} more {kind}".rstrip() if len(every) > most else ""
-    return between.join(every[:most]) + more
+    return between.join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -160,7 +160,7 @@ class Localisation(Base):
         scores = _scores(measure, maps, covers, lost)
         for index, (case, cover) in enumerate(zip(population, covers, strict=True)):
             area = maps.geometries[index].share(regions[index])
-            problem = "" if lost[index] else _unfair(measure, cover, area, limits)
+            problem = "" if lost[index] else _unfair(measure, cover, scores[index].chance or 0.0, area, limits)
             if problem and isinstance(cases, Case):
                 raise ValueError(f"{where(case, index)}: {problem}")
             if problem:
@@ -314,7 +314,7 @@ def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Se
         values[usable] = measure.of(maps.maps[usable], np.stack([covers[index] for index in usable]))
     scores = []
     for index, cover in enumerate(covers):
-        chance = float(np.mean(cover))
+        chance = _chance(measure, maps, index, cover)
         if lost[index]:
             scores.append(Score(None, None, "the region was lost in preprocessing"))
         elif empty[index]:
@@ -327,9 +327,17 @@ def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Se
     return scores
 
 
-def _unfair(measure: _Measure, cover: Cover, area: float, limits: Sequence[Threshold]) -> str:
+def _chance(measure: _Measure, maps: Heatmaps, index: int, cover: Cover) -> float:
+    """The share of the picture's cells that count: a map of the picture is not expected to look at the padding."""
+    geometry = maps.geometries[index]
+    picture = Box(0, 0, geometry.source_width, geometry.source_height)
+    counted, seen = float(np.mean(cover)), float(np.mean(measure.cover(maps, index, [picture])))
+    return counted if seen > 1 - ROUNDING or not counted else counted / seen
+
+
+def _unfair(measure: _Measure, cover: Cover, chance: float, area: float, limits: Sequence[Threshold]) -> str:
     """Why a case that can't fail or can't pass is no test; `area` is the region's share of the picture that is seen."""
-    chance, (height, width) = float(np.mean(cover)), cover.shape
+    height, width = cover.shape
     for what, share in (("the region covers", area), (measure.covers, chance)):
         if share > LARGEST_ALLOWED_REGION * (1 + ROUNDING):
             return (

@@ -37,7 +37,7 @@ class Predicting(Base):
         Chance a is what guessing gives: `top` / n of n classes, and 1 − C(n − k, `top`) / C(n, `top`) for a case of k
         labels. A single case says nothing on it, so `excess_at_least` is held against the share of a population: it
         must be at least a + e · (1 − a), where `mostly` demands less. None leaves it to `mostly`. A case with so many
-        labels that it can't fail passes with a note.
+        labels that it can't fail passes with a note, and is unscorable where an excess is asked for.
         """
         population = as_population(cases)
         classes = self.engine.num_classes
@@ -57,9 +57,12 @@ class Predicting(Base):
             hit, chance = not wanted.isdisjoint(best.tolist()), chance_of_a_hit(classes, len(wanted), int(top))
             labels = " or ".join(str(label) for label in case.labels)
             note = "" if hit else f"labelled {labels}, predicted {predicted.name(int(best[0]))}"
-            if chance == 1:
-                note = f"labelled {len(wanted)} of {classes} classes, so this can't fail"
-            scores.append(Score(float(hit), chance, note=note))
+            if chance < 1:
+                scores.append(Score(float(hit), chance, note=note))
+                continue
+            note = f"labelled {len(wanted)} of {classes} classes, so this can't fail"
+            above_chance = excess is not None  # which nothing is
+            scores.append(Score(None, chance, note) if above_chance else Score(float(hit), chance, note=note))
         limits = (Threshold(f"label among the top {top}", 1.0, "at_least"),)
         judged = Judged("predicts", population, scores, limits, isinstance(cases, Case), "accuracy")
         finding = judged.finding(Rule(mostly, confidence, min_n, by, excess), self._page)

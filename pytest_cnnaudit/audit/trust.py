@@ -356,7 +356,9 @@ def _stays(score: Score, limit: Threshold) -> bool:
     value, chance = score.value or 0.0, score.chance or 0.0
     if 1 - chance < _ALIKE:
         return True
-    return limit.name != EXCESS and holds(chance, limit) and value - chance <= (1 - chance) / 2
+    if limit.name == EXCESS:  # no correlation is demanded, so only what equals chance is none
+        return chance > 0 and abs(value - chance) <= _ALIKE * (1 - chance)
+    return holds(chance, limit) and value - chance <= (1 - chance) / 2
 
 
 def _evidence(maps: Heatmaps, index: int) -> Floats:

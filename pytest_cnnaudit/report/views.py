@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record import settings_of
 from pytest_cnnaudit.report import charts, drawing, words
 
 LISTED_CASES = 1000
@@ -95,11 +96,13 @@ class Row:
         finding = self.finding
         n, passed, unscorable = (int(finding.get(key) or 0) for key in ("n", "passed", "unscorable"))
         confidence, mean = words.number(finding.get("confidence")), words.number(finding.get("mean"))
+        chance = None if mean is None else words.number(finding.get("chance"))  # a single case's is on its scale
         target, method = _text(finding.get("target")), _text(finding.get("method"))
         pictures = f"{passed} of {n} pass" if words.judges_cases(finding) else str(n) if n > 1 else ""
         listed = [
             (words.counted(finding).capitalize(), pictures),
             ("Mean", "" if mean is None or self.explanation.yes_no else words.show(mean)),
+            ("Chance", "" if chance is None else words.show(chance)),
             ("Not scorable", str(unscorable or "")),
             ("A picture passes with", words.case_rule(finding) if finding.get("mostly") is not None else ""),
             ("Confidence", words.percent(confidence) if confidence is not None else ""),
@@ -108,6 +111,7 @@ class Row:
             ("Method", method if self.has_heatmap else ""),
             ("Measure", "" if self.has_heatmap else method.replace("_", " ")),
             ("Layer", str(finding.get("layer") or "")),
+            ("Settings", settings_of(finding.get("demands") or {})),
             ("Time", _seconds(finding.get("seconds"))),
         ]
         return [(name, text) for name, text in listed if text]

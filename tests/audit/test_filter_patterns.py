@@ -71,11 +71,12 @@ class TestRespond:
     def test_a_planted_dead_filter_is_found_and_named(self, four, page):
         finding = refused(four.assert_filters_respond, "colour")
         assert (finding.outcome, finding.value, finding.n, finding.passed) == ("failed", 0.0, 4, 3)
-        head, missing, silent, median, where = finding.message.split("\n")
+        head, missing, silent, median, settings, where = finding.message.split("\n")
         assert head == ("filters_respond: failed: layer 'colour', filter 3: gain 0 < 2 (margin -2), chance 0")
         assert missing == "  1 of 4 filters miss the limit: 3 (0)"
         assert silent == "  without any way up from the start: 3"
         assert median.startswith("  median gain 3.")
+        assert settings == "  settings: steps 30"
         assert where == f"  page: {page}"
 
     @pytest.mark.parametrize("options", [{"bias": 100.0}, {"bias": -100.0}])
@@ -151,6 +152,7 @@ class TestDistinct:
             "chance 0\n"
             "  2 of 3 filters are too similar to another: 0 and 2 (1.000)\n"
             "  median over 3 filters of the similarity with the nearest 1.000\n"
+            "  settings: steps 30\n"
             f"  page: {page}"
         )
 

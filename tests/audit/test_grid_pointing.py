@@ -86,7 +86,8 @@ def test_the_value_is_the_mass_in_the_right_cell(audit):
         "grid_pointing: passed: 12 of 12 cases pass (100.0 %); 100 % required (margin +0)"
         ", 95 % interval 73.5 to 100.0 %\n"
         f"  a case passes with excess ≥ 0.2; mean {np.mean(expected):.3f}, chance 0.250\n"
-        "  heatmaps: grad-cam at 'colour', target: label"
+        "  heatmaps: grad-cam at 'colour', target: label\n"
+        "  settings: grid 2"
     )
 
 

@@ -3,6 +3,7 @@
 The colour model predicts the colour with the largest mean.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,18 +30,17 @@ class TestPatch:
         finding = audit.assert_ignores_patch(RED, GREEN)
         assert (finding.outcome, finding.value, finding.threshold, finding.chance) == ("passed", 1.0, 1.0, None)
         assert finding.target == "predicted"
-        assert finding.message == (
-            "ignores_patch: passed: steady: share of places that keep the class 1 ≥ 1 (margin +0)"
-        )
+        first, settings = finding.message.split("\n")
+        assert first == "ignores_patch: passed: steady: share of places that keep the class 1 ≥ 1 (margin +0)"
+        assert re.fullmatch("  settings: patch picture [0-9a-f]{12}, where corners", settings)
 
     def test_a_class_that_the_patch_changes_fails_with_the_other_class(self, audit, page, recorded):
         finding = refused(audit.assert_ignores_patch, PALE, GREEN)
         assert (finding.outcome, finding.value) == ("failed", 0.0)
-        assert finding.message == (
-            "ignores_patch: failed: pale: share of places that keep the class 0 < 1 (margin -1)\n"
-            "  red becomes green\n"
-            f"  page: {page}"
-        )
+        first, change, settings, last = finding.message.split("\n")
+        assert first == "ignores_patch: failed: pale: share of places that keep the class 0 < 1 (margin -1)"
+        assert (change, last) == ("  red becomes green", f"  page: {page}")
+        assert settings.startswith("  settings: patch picture ")
         assert titles(recorded) == [f"patch {corner}" for corner in CORNERS]
         assert recorded()[-1]["evidence"][0]["views"][0]["predictions"][0]["name"] == "green"
 

@@ -18,7 +18,7 @@ def test_a_case_gives_all_its_numbers(audit, page):
     finding = audit.assert_iou(columns(100, 100, 10, 10, id="cat"))
     assert (finding.name, finding.outcome, finding.value, finding.threshold) == ("iou", "passed", 0.5, 0.5)
     assert (finding.chance, finding.n, finding.passed) == (0.25, 1, 1)
-    heatmaps = "\n  heatmaps: grad-cam at 'colour', target: label"
+    heatmaps = "\n  heatmaps: grad-cam at 'colour', target: label\n  settings: threshold 0.15"
     assert finding.message == "iou: passed: cat: IoU 0.5 ≥ 0.5 (margin +0), chance 0.25" + heatmaps
     finding = refused(audit.assert_iou, columns(100, 100, 20, 10, id="cat"))
     assert finding.value == pytest.approx(4 / 12)

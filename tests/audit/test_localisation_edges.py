@@ -29,6 +29,7 @@ ROLES = [
 ]
 NAMES = [name for name, _ in ROLES]
 INSIDE = NAMES[:3]
+LEFT_HALF_OF_TWO = Box(0, 0, 2, 2)
 # So that a map of one value everywhere passes, or can be scored at all.
 LENIENT = {
     "assert_mass_inside": {"at_least": 0.1, "excess_at_least": None},
@@ -110,6 +111,18 @@ def test_each_unscorable_case_has_its_own_reason(audit_of):
         "3 unscorable: cut, off: the region was lost in preprocessing; blank: no positive evidence"
         in refused(audit.assert_mass_inside, cases).message
     )
+
+
+def test_padding_is_no_place_to_look_at_by_chance(audit_of):
+    # A picture of 4 × 2 in an input of 4 × 4; the left half is half of the picture, a quarter of the input.
+    audit = audit_of(colour_model(), preprocessing=Preprocessing(resize="pad"))
+    wide = Case(picture(red=50, height=2), label="red", region=LEFT_HALF_OF_TWO, forbidden=LEFT_HALF_OF_TWO)
+    finding = refused(audit.assert_mass_inside, wide)
+    assert (finding.value, finding.chance) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert "excess 0 < 0.2" in finding.message
+    assert audit.assert_iou(wide, at_least=0.5).chance == pytest.approx(0.5)
+    assert refused(audit.assert_points_at, wide).chance == pytest.approx(0.5)
+    assert refused(audit.assert_avoids, wide).chance == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(153, 102), (178, 77), (230, 25)])

@@ -11,7 +11,7 @@ from scipy import stats
 from pytest_cnnaudit import Box, Case, CaseError
 from pytest_cnnaudit.audit import InconclusiveWarning, judging
 from pytest_cnnaudit.gate import clopper_pearson
-from pytest_cnnaudit.record import Finding
+from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
 
@@ -340,3 +340,39 @@ class TestLines:
         assert len(finding.message.split("\n")) == 12
         shown = judging.with_line(replace(finding, message=judging.text("n", "failed", [*"abc", "page: p"])), "y")
         assert shown.message == "n: failed: a\n  b\n  c\n  y\n  page: p"
+
+
+@pytest.mark.parametrize(
+    ("value", "direction", "limit", "exact", "expected"),
+    [
+        # At the limit as far as float32 tells; `check` is of the user's own numbers.
+        (0.6 * (1 - 5e-7), "at_least", 0.6, False, True),
+        (0.6 * (1 - 5e-6), "at_least", 0.6, False, False),
+        (0.6 * (1 + 5e-7), "at_most", 0.6, False, True),
+        (0.6 * (1 + 5e-6), "at_most", 0.6, False, False),
+        (-5e-8, "at_least", 0.0, False, True),
+        (-5e-7, "at_least", 0.0, False, False),
+        (0.6 * (1 - 5e-7), "at_least", 0.6, True, False),
+        (-5e-8, "at_least", 0.0, True, False),
+        (0.2 - 1e-12, "at_least", 0.2, True, True),
+    ],
+)
+def test_a_limit_is_held_as_far_as_the_numbers_tell(value, direction, limit, exact, expected):
+    assert judging.holds(value, Threshold("value", limit, direction), exact) is expected
+
+
+def test_the_interval_is_that_of_groups_where_cases_have_some(audit):
+    """For information only: the verdict without a confidence counts cases, but these are not independent."""
+    cases = [replace(case, group=f"g{index // 2}") for index, case in enumerate(population(6, 0))]
+    finding = audit.assert_mass_inside(cases)
+    assert (finding.n, finding.unit) == (6, "cases")
+    assert finding.interval == pytest.approx((0.025 ** (1 / 3), 1))
+    assert "95 % interval 29.2 to 100.0 %" in finding.message
+
+
+def test_reasons_that_differ_in_numbers_are_one():
+    notes = ("reaches 0.91 too", "reaches 0.95 too", "no evidence", "lost")
+    results = [CaseResult(f"c{index}", None, "unscorable", note) for index, note in enumerate(notes)]
+    assert judging._reasons("4 unscorable", results) == (
+        "4 unscorable: c0, c1: reaches 0.91 too; c2: no evidence and 1 more"
+    )

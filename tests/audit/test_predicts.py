@@ -66,6 +66,20 @@ def test_the_excess_raises_what_is_demanded_above_guessing(audit):
     assert message_of(ValueError, audit.assert_predicts, cases, excess_at_least=2).startswith("excess_at_least is 2")
 
 
+def test_an_excess_that_demands_all_proves_nothing(audit):
+    cases = [coloured("red", red=2, id="a"), coloured("red", red=2, id="b")]
+    options = {"mostly": 0.5, "confidence": 0.9, "excess_at_least": 1.0}
+    message = message_of(ValueError, audit.assert_predicts, cases, **options)
+    assert message.startswith("excess_at_least is 1, which demands that every case passes, and no number of cases")
+
+
+def test_nothing_is_above_a_chance_of_1(audit):
+    case = Case(picture(2), label=("red", "green", "blue"), id="all")
+    finding = refused(audit.assert_predicts, [case], mostly=0.5, excess_at_least=0.1)
+    assert [result.outcome for result in finding.cases] == ["unscorable"]
+    assert "labelled 3 of 3 classes, so this can't fail" in finding.message
+
+
 def test_top_two(audit):
     case = coloured("green", red=3, green=2, blue=1)
     assert refused(audit.assert_predicts, case).value == 0.0

@@ -11,9 +11,12 @@ from keras import layers
 from PIL import Image
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, load_cases, metrics
+from pytest_cnnaudit.audit.judging import Score
 from pytest_cnnaudit.audit.perturbing import Curves
+from pytest_cnnaudit.audit.trust import _stays
 from pytest_cnnaudit.edits import as_pixels
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
+from pytest_cnnaudit.record import Threshold
 from pytest_cnnaudit.report import charts
 from pytest_cnnaudit.results import Results
 
@@ -59,6 +62,7 @@ class TestClassDiscriminative:
             "class_discriminative: failed: a: rank correlation 1 > 0.5 (margin -0.5), chance 0",
             "chance is wide: ±0.52 for unrelated maps of 16 cells, more for smooth",
             "heatmaps: grad-cam at 'colour', target: label",
+            "settings: other green",
             f"page: {page}",
         ]
 
@@ -162,6 +166,42 @@ class TestFollows:
         assert 0.8 < chance < 0.99
         finding = audit.assert_follows(one)
         assert (finding.value, finding.chance) == (pytest.approx(1), pytest.approx(chance))
+
+    @pytest.mark.parametrize(
+        ("value", "chance", "scored"),
+        [
+            (1.0, 0.85, True),
+            (0.93, 0.85, True),  # 0.925 is half-way
+            (0.92, 0.85, False),
+            (0.85, 0.85, False),
+            (1.0, 0.995, False),  # symmetric: nothing can be clearly above
+            (1.0, 1.0, False),
+            (0.1, 0.79, True),  # chance alone would fail
+        ],
+    )
+    def test_what_a_still_map_would_reach_too_is_no_value(self, value, chance, scored):
+        assert _stays(Score(value, chance), Threshold("rank correlation", 0.8, "at_least")) is not scored
+
+    def test_a_still_map_is_unscorable_whatever_the_limit(self, audit):
+        finding = refused(
+            audit.assert_follows,
+            [case(red=np.repeat([[10, 90, 90, 10]], 4, axis=0))],
+            correlation_at_least=None,
+            excess_at_least=0.1,
+        )
+        assert (finding.value, finding.unscorable) == (0, 1)
+        assert _stays(Score(0.6, 0.6), Threshold("excess", 0.0, "at_least"))
+        assert not _stays(Score(0.7, 0.6), Threshold("excess", 0.0, "at_least"))
+
+    def test_a_map_that_is_taken_back_wrong_fails_an_excess_too(self, audit):
+        finding = refused(
+            audit.assert_follows,
+            case(red=halves(10, 90)),
+            (lambda image: image, lambda heatmap: heatmap[:, ::-1]),
+            correlation_at_least=0.5,
+            excess_at_least=0.1,
+        )
+        assert (finding.value, finding.unscorable) == (pytest.approx(-1), 0)
 
     def test_an_excess_is_held_above_chance(self, audit):
         one = case(red=halves(10, 90))  # chance −1, which is nothing to be above
@@ -352,7 +392,12 @@ class TestFaithful:
         finding = audit.assert_faithful(one, steps=steps, gain_at_least=-2)
         assert finding.value == pytest.approx(areas[0] - areas[1], abs=1e-6)
         assert finding.chance == 0
-        assert f"insertion − deletion: {areas[0]:.3f} by the heatmaps, {areas[1]:.3f} at random" in finding.message
+        assert f"= {areas[0]:.2f}, in random order {areas[1]:.2f}" in finding.message
+        # Of several the means over those that can be judged: a picture of one colour moves nothing.
+        flat = case("flat", red=np.full((4, 4), 60) + np.eye(4, dtype=int))
+        several = audit.assert_faithful([one, flat], steps=steps, gain_at_least=-2, mostly=0.1)
+        assert [result.outcome for result in several.cases] == ["passed", "unscorable"]
+        assert f"insertion − deletion: {areas[0]:.3f} by the heatmaps, {areas[1]:.3f} at random" in several.message
         assert image.size == (4, 4)
 
     def test_the_points_of_the_chart_are_what_the_model_says_of_the_edited_pictures(self, audit_of, results):

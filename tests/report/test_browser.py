@@ -272,6 +272,18 @@ def test_no_page_scrolls_sideways_on_a_phone(report, visit):
         assert page.evaluate("document.documentElement.scrollWidth") == 360, path.name
 
 
+def test_the_words_of_bars_have_room_on_a_phone(report, visit):
+    """A cell beside bars on 360 pixels would have one letter a line."""
+    page = visit(report / "index.html", width=360)
+    seen = 0
+    for path in report.glob("tests/*.html"):
+        page.goto(path.as_uri())
+        for words in page.locator(".bars caption, .bars .note:not(:empty)").all():
+            seen += 1
+            assert words.bounding_box()["width"] > 200, (path.name, words.inner_text())
+    assert seen
+
+
 def test_without_script_photo_numbers_and_tables_are_there(report, visit):
     page = visit(page_of(report, SINGLE), java_script_enabled=False)
     assert near(pixel(page.locator(".stage").first, 0.5, 0.5), GREY)

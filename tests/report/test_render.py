@@ -388,6 +388,15 @@ def test_a_measure_is_no_heatmaps_method(tmp_path, record, part, finding):
     assert "heatmap cannot prove" not in page
 
 
+def test_what_a_measure_was_set_to_is_a_fact_and_the_chance_of_a_population(tmp_path, record, part, finding):
+    demands = {"at_least": 0.5, "threshold": 0.15, "where": "corners", "size": None, "mostly": 0.9}
+    parts = [part(finding(demands=demands, mean=0.7, chance=0.25))]
+    render(record(parts), parts, tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "<dt>Settings</dt><dd>threshold 0.15, where corners</dd>" in page
+    assert "<dt>Chance</dt><dd>0.25</dd>" in page
+
+
 def test_a_heatmaps_method_is_named_as_it_is(tmp_path, record, part, finding):
     parts = [part(finding(method="my_own_method"))]
     render(record(parts), parts, tmp_path)
