@@ -130,14 +130,24 @@ class Geometry:
         shares: Float64 = y_overlaps @ occupied @ x_overlaps.T / cell_area
         return np.clip(shares, 0.0, 1.0)
 
+    @property
+    def seen(self) -> float:
+        """The share of the model's input that shows the picture: 1 but for padding."""
+        right, bottom = (
+            self.offset_x + self.scale_x * self.source_width,
+            self.offset_y + self.scale_y * self.source_height,
+        )
+        across = min(right, self.width) - max(self.offset_x, 0.0)
+        down = min(bottom, self.height) - max(self.offset_y, 0.0)
+        share = across / self.width * down / self.height
+        return 1.0 if share > 1 - ROUNDING else share
+
     def share(self, regions: Region | Sequence[Region]) -> float:
         """The share of what the model sees of the picture that the union of regions covers.
 
         What a crop cuts off and what padding adds does not count: all of a padded picture is 1.
         """
-        whole = Box(0, 0, self.source_width, self.source_height)
-        covered, seen = (float(self.coverage(one, (1, 1))[0, 0]) for one in (regions, whole))
-        return covered / seen
+        return float(self.coverage(regions, (1, 1))[0, 0]) / self.seen
 
     def centres_inside(
         self, regions: Region | Sequence[Region], grid: tuple[int, int], tolerance: float = 0.0

@@ -158,8 +158,13 @@ def to_json(value: Any) -> Any:
     A dataclass is the mapping of its fields.
     """
     # What there is most of comes first: a finding has a result of each of its cases.
-    if isinstance(value, str) or value is None or isinstance(value, bool):
+    kind = type(value)
+    if value is None or kind is str or kind is bool or kind is int:
         return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return str(value)
     if is_dataclass(value):
         return {one.name: to_json(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, (list, tuple)):

@@ -94,14 +94,17 @@ class Judged:
     def _outcome(self, score: Score) -> Any:
         if score.unscorable or score.value is None:
             return "unscorable"
-        return "passed" if all(holds(value, limit) for limit, value in self._held(score)) else "failed"
+        return "passed" if all(holds(value, limit) for limit, value in self._pairs(score)) else "failed"
 
-    def _held(self, score: Score) -> list[tuple[Threshold, float]]:
-        """The limits with what is held against each, those that are missed first."""
+    def _pairs(self, score: Score) -> list[tuple[Threshold, float]]:
+        """The limits with what is held against each."""
         value, chance = score.value or 0.0, max(score.chance or 0.0, 0.0)
         # Not `metrics.excess`, which is of masses: correlations go down to −1.
-        pairs = [(limit, (value - chance) / (1 - chance) if limit.name == EXCESS else value) for limit in self.limits]
-        return sorted(pairs, key=lambda pair: holds(pair[1], pair[0]))
+        return [(limit, (value - chance) / (1 - chance) if limit.name == EXCESS else value) for limit in self.limits]
+
+    def _held(self, score: Score) -> list[tuple[Threshold, float]]:
+        """The same, those limits first that are missed."""
+        return sorted(self._pairs(score), key=lambda pair: holds(pair[1], pair[0]))
 
     def worst_first(self) -> list[int]:
         """Positions of the cases: failed, unscorable, passed, and in each from the worst value to the best."""
@@ -395,7 +398,7 @@ def compared(value: float, limit: Threshold, exact: bool = False) -> str:
 
 def holds(value: float, limit: Threshold, exact: bool = False) -> bool:
     """Whether the value keeps to the limit, as far as float32 tells unless it is `exact`."""
-    return _at(value, limit, exact) or (value > limit.value) == (limit.direction == "at_least")
+    return (value > limit.value) == (limit.direction == "at_least") or _at(value, limit, exact)
 
 
 def demanded(limit: Threshold, chance: float | None) -> float:

@@ -159,8 +159,9 @@ class Localisation(Base):
         lost = _lost(maps, covers, regions)
         scores = _scores(measure, maps, covers, lost)
         for index, (case, cover) in enumerate(zip(population, covers, strict=True)):
-            area = maps.geometries[index].share(regions[index])
-            problem = "" if lost[index] else _unfair(measure, cover, scores[index].chance or 0.0, area, limits)
+            chance = scores[index].chance or 0.0
+            area = maps.geometries[index].share(regions[index]) if measure.by_centres else chance
+            problem = "" if lost[index] else _unfair(measure, cover, chance, area, limits)
             if problem and isinstance(cases, Case):
                 raise ValueError(f"{where(case, index)}: {problem}")
             if problem:
@@ -249,6 +250,7 @@ class _Measure:
     ceiling: Callable[[Cover], float]
     note: Callable[[Heatmaps, int, Sequence[Region], Cover], str] = lambda *_: ""
     covers: str = "the region covers"
+    by_centres: bool = False
 
 
 def _coverage(maps: Heatmaps, index: int, regions: Sequence[Region]) -> Cover:
@@ -297,7 +299,7 @@ def _pointing(tolerance: float) -> _Measure:
         return f"the maximum is {distance:.3g} pixels off"
 
     covers = "the region and its tolerance cover" if tolerance else "the region covers"
-    return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note, covers)
+    return _Measure("points_at", "pointing hit", hit, cover, lambda inside: float(inside.any()), note, covers, True)
 
 
 def _lost(maps: Heatmaps, covers: Sequence[Cover], regions: Sequence[Sequence[Region]]) -> list[bool]:
@@ -329,10 +331,11 @@ def _scores(measure: _Measure, maps: Heatmaps, covers: Sequence[Cover], lost: Se
 
 def _chance(measure: _Measure, maps: Heatmaps, index: int, cover: Cover) -> float:
     """The share of the picture's cells that count: a map of the picture is not expected to look at the padding."""
-    geometry = maps.geometries[index]
+    geometry, counted = maps.geometries[index], float(np.mean(cover))
+    if geometry.seen == 1 or not counted:
+        return counted
     picture = Box(0, 0, geometry.source_width, geometry.source_height)
-    counted, seen = float(np.mean(cover)), float(np.mean(measure.cover(maps, index, [picture])))
-    return counted if seen > 1 - ROUNDING or not counted else counted / seen
+    return counted / float(np.mean(measure.cover(maps, index, [picture])))
 
 
 def _unfair(measure: _Measure, cover: Cover, chance: float, area: float, limits: Sequence[Threshold]) -> str:
