@@ -274,7 +274,8 @@ class Base:
         if maps is not None:
             finding = replace(finding, method=maps.method, layer=maps.layer)
             finding = with_line(finding, f"heatmaps: {maps.method} at {maps.layer!r}, target: {aim}")
-        finding = self._compared_with_guessing(replace(finding, target=aim), judged.cases)
+        asked = maps.logits if maps is not None and pictured is None else self._results.predictions(judged.cases).logits
+        finding = self._compared_with_guessing(replace(finding, target=aim), judged.cases, asked)
         if self._settings.artifacts == "off" or (self._settings.artifacts == "failed" and finding.outcome == "passed"):
             return finding
         seen = judged.cases if pictured is None else pictured
@@ -304,18 +305,17 @@ class Base:
             )
         return replace(finding, evidence=(*finding.evidence, *shown))
 
-    def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case]) -> Finding:
+    def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case], logits: Any) -> Finding:
         """Says in the finding, and warns once a session, where the labels are predicted no better than by chance.
 
         Only for classes that exclude each other: of a sigmoid's several classes the first is no answer.
         """
-        labelled = [case for case in cases if len(case.labels) == 1]
+        labelled = [index for index, case in enumerate(cases) if len(case.labels) == 1]
         classes = self.engine.num_classes
         if len(labelled) < 2 or (self.engine.activation == "sigmoid" and classes > 2):
             return finding
-        predicted = self._results.predictions(labelled).classes
-        labels = [self.engine.class_index(case.labels[0]) for case in labelled]
-        right = int(np.sum(predicted == labels))
+        labels = [self.engine.class_index(cases[index].labels[0]) for index in labelled]
+        right = int(np.sum(np.argmax(logits[labelled], axis=1) == labels))
         if not gate.is_near_chance(right, len(labelled), 1 / classes):
             return finding
         note = (

@@ -27,7 +27,7 @@ from pytest_cnnaudit.audit.judging import (
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Mask, check_region
-from pytest_cnnaudit.metrics.localisation import check_threshold
+from pytest_cnnaudit.metrics.localisation import TIE_TOLERANCE, check_threshold
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -288,13 +288,13 @@ def _pointing(tolerance: float) -> _Measure:
 
     def note(maps: Heatmaps, index: int, regions: Sequence[Region], inside: Cover) -> str:
         heatmap = np.maximum(maps.signed[index], 0)
-        share = float(metrics.pointing_hit(heatmap, inside))
-        if 0 < share < 1:
-            return f"several cells are the maximum, {share:.0%} of them in the region: a hit is more than half"
+        maxima = heatmap >= heatmap.max() * (1 - TIE_TOLERANCE)
+        share = float(inside[maxima].mean())
         if share == 1:
             return ""
+        if share > 0:
+            return f"several cells are the maximum, {share:.0%} of them in the region: a hit is more than half"
         # The nearest of several maxima.
-        maxima = heatmap == heatmap.max()
         distance = maps.geometries[index].centre_distances(regions, _grid(maps))[maxima].min()
         return f"the maximum is {distance:.3g} pixels off"
 
