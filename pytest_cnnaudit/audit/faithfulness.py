@@ -14,7 +14,7 @@ import numpy as np
 from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Images, Target, audited
-from pytest_cnnaudit.audit.dependence import Subject
+from pytest_cnnaudit.audit.editing import Subject
 from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where, whole, with_line
 from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.trust import Views, noted, unranked
