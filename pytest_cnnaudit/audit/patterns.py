@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, audited
 from pytest_cnnaudit.audit.judging import compared, holds, listed, number
+from pytest_cnnaudit.cases import nearest
 from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
@@ -152,6 +154,11 @@ class Patterns(Base):
         if not isinstance(layer, str):
             raise TypeError(f"layer must be the name of a layer, not {type(layer).__name__}")
         engine, path = self.engine, self.engine.layer(layer).path
+        known = signature(type(engine).filter_patterns).parameters
+        unknown = next((name for name in options if name not in known), None)
+        if unknown is not None:
+            hint = nearest(unknown, known)
+            raise TypeError(f"{unknown!r} is no option of filter patterns{hint}: see Engine.filter_patterns")
         seed = self._settings.seed if seed is None else seed
         if size is None:
             height, width, _ = engine.input_shape
@@ -159,7 +166,10 @@ class Patterns(Base):
         init = options.pop("init", None)
         if init is None:
             init = engine.pattern_start(size, input_range=options.get("input_range"), seed=seed)
-        start = np.asarray(init, np.float32)
+        try:
+            start = np.asarray(init, np.float32)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"init is no array of numbers: {error}") from None
         return self._results.patterns(path, filters, init=start, size=size, seed=seed, **options), start
 
     def _about_patterns(

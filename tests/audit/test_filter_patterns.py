@@ -225,6 +225,12 @@ class TestArguments:
             ({"seed": -1}, ValueError, "seed is -1; "),
             ({"jitters": 1}, TypeError, "'jitters'"),
             ({"init": np.zeros((3, 3, 3))}, ValueError, "init has the shape (3, 3, 3)"),
+            ({"init": "noise"}, ValueError, "init is no array of numbers"),
+            (
+                {"normalise": "pixel"},
+                TypeError,
+                "'normalise' is no option of filter patterns (did you mean 'normalize'?)",
+            ),
         ],
     )
     def test_wrong_options_are_errors_that_name_them(self, four, assertion, options, error, message):
