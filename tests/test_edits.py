@@ -266,6 +266,12 @@ def test_a_rectangle_finds_every_place_beside_itself(height, width, data):
     assert places(coverage) == brute_force(coverage)
 
 
+def test_a_small_shape_that_is_no_rectangle_finds_every_place_of_a_large_picture():
+    # Most moves are farther than the shape is large, up as well as down.
+    coverage = covered(15, 19, (8, 6, 11, 7), (8, 7, 9, 9))
+    assert places(coverage) == brute_force(coverage)
+
+
 def places(coverage):
     return sorted(map(tuple, edits._places(coverage).tolist()))
 

@@ -266,6 +266,11 @@ class TestPage:
         [shown] = judged(audit.assert_faithful, INPUTS[:1], gain_at_least=-2).evidence
         inserted = pixels(shown["views"][0]["picture"])
         assert np.isclose(inserted, pixels(shown["picture"]), atol=1).all(axis=-1).sum() >= 8  # half of the pixels
+        # The brightest are deleted; the others are not drawn brighter for that.
+        brightest = np.arange(48.0).reshape(1, 4, 4, 3)
+        [shown] = judged(audit.assert_faithful, brightest, gain_at_least=-2, target="red").evidence
+        deleted = pixels(shown["views"][1]["picture"])
+        np.testing.assert_allclose(deleted[:2], pixels(shown["picture"])[:2], atol=1)
 
     @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "L")])
     def test_only_three_channels_are_colours(self, audit_of, channels, mode):

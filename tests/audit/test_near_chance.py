@@ -78,6 +78,15 @@ def test_cases_of_several_labels_and_without_one_are_left_out(fresh):
     assert said(fresh, several)[1] == []
 
 
+def test_each_label_is_held_against_its_own_picture(fresh):
+    # The first four are blue and unlabelled: by position the labelled ones would be compared with them.
+    unlabelled = [Case(picture(blue=9 + index), region=Box(0, 0, 2, 2), id=f"other {index}") for index in range(4)]
+    options = {"at_least": 0, "excess_at_least": None, "mostly": 0.01}
+    assert "near chance" not in fresh.assert_mass_inside([*unlabelled, *population(9, 12)], **options).message
+    with pytest.warns(PreprocessingWarning, match="near chance: the label is predicted for 4 of 12 cases"):
+        fresh.assert_mass_inside([*unlabelled, *population(4, 12)], **options)
+
+
 def test_a_population_that_passes_is_judged_as_before(fresh):
     finding, _ = said(fresh, population(4, 12), mostly=0.3)
     assert (finding.outcome, finding.passed, finding.n) == ("passed", 4, 12)

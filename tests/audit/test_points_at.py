@@ -50,6 +50,17 @@ def test_a_miss_says_how_far_off_it_is(audit, page):
     )
 
 
+def test_cells_within_rounding_of_the_maximum_are_maxima_too(audit):
+    def nearly_tied(activations, gradients, scores):
+        maps = np.zeros(activations.shape[:3])
+        maps[:, 0, 0], maps[:, 3, 3] = 1, 1 - 5e-7
+        return maps
+
+    finding = refused(audit.assert_points_at, spot(0, 0), method=nearly_tied)
+    assert finding.value == 0
+    assert finding.cases[0].note.startswith("several cells are the maximum, 50% of them in the region")
+
+
 @pytest.mark.parametrize(
     ("inside", "hit", "note"),
     [

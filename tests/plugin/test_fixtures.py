@@ -349,14 +349,15 @@ def test_a_parametrized_model_is_not_judged_by_the_first_one(suite):
     result.stdout.fnmatch_lines(["*the fixture cnnaudit_model gives something else*"])
 
 
-def test_equal_values_of_several_folders_are_one_engine(suite):
-    for folder in ("first", "second"):
+@pytest.mark.parametrize(("second", "outcomes"), [("none", {"passed": 2}), ("other", {"passed": 1, "failed": 1})])
+def test_equal_values_of_several_folders_are_one_engine_and_others_are_not(suite, second, outcomes):
+    for folder, last in (("first", "none"), ("second", second)):
         suite.pytester.mkpydir(folder)
         (suite.pytester.path / folder / "test_it.py").write_text(
             suite.header + "def test_it(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n"
         )
         (suite.pytester.path / folder / "conftest.py").write_text(
             "import pytest\n\n@pytest.fixture(scope='session')\ndef cnnaudit_class_names():\n"
-            "    return ['red', 'green', 'none']\n"
+            f"    return ['red', 'green', {last!r}]\n"
         )
-    suite.run("first", "second").assert_outcomes(passed=2)
+    suite.run("first", "second").assert_outcomes(**outcomes)
