@@ -555,3 +555,18 @@ def test_nan_in_a_weight_of_the_model_itself_is_of_no_layer():
     with pytest.raises(NonFiniteError, match="own' of the model") as raised:
         Engine(model)
     assert raised.value.layer is None
+
+
+def test_nan_names_the_layer_whose_weight_it_is_where_two_have_the_same_path():
+    def block(name):
+        image = keras.Input((4, 4, 3))
+        return keras.Model(image, keras.layers.Conv2D(3, 1, name="conv")(image), name=name)
+
+    image, first, second = keras.Input((4, 4, 3)), block("first"), block("second")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(second(first(image))))
+    kernel = second.get_layer("conv").kernel
+    assert kernel.path == first.get_layer("conv").kernel.path
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(NonFiniteError) as raised:
+        Engine(model)
+    assert raised.value.layer == "second/conv"
