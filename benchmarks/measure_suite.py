@@ -16,8 +16,8 @@ from timing import Row, interleaved, ratio
 
 from pytest_cnnaudit import Case, Engine, load_cases
 from pytest_cnnaudit.audit import Audit
+from pytest_cnnaudit.engine.cache import Results
 from pytest_cnnaudit.record import Recorder
-from pytest_cnnaudit.results import Results
 
 FIXTURES = SMALL_MODEL.parent
 TEST = "benchmarks/measure_suite.py::suite"

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
         Predictions,
         load_model,
     )
+    from pytest_cnnaudit.findings import AuditFailure, Finding
     from pytest_cnnaudit.keras_resizing import KerasResizing
     from pytest_cnnaudit.metrics import EmptyHeatmapError
     from pytest_cnnaudit.preprocessing import Preprocessing, PreprocessingWarning
-    from pytest_cnnaudit.record import AuditFailure, Finding
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _ROOMS = {
     "metrics": ("EmptyHeatmapError",),
     "keras_resizing": ("KerasResizing",),
     "preprocessing": ("Preprocessing", "PreprocessingWarning"),
-    "record": ("AuditFailure", "Finding"),
+    "findings": ("AuditFailure", "Finding"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.audit import Audit, Settings
     from pytest_cnnaudit.cases import Case
     from pytest_cnnaudit.engine import Engine
+    from pytest_cnnaudit.engine.cache import Results
     from pytest_cnnaudit.preprocessing import Preprocessing
     from pytest_cnnaudit.publishing import Published
     from pytest_cnnaudit.record import Course, Failure, Recorder
-    from pytest_cnnaudit.results import Results
 
 FIXTURE = "cnnaudit"
 MARKER_OPTIONS = ("artifacts", "inconclusive", "seed")
@@ -57,8 +57,7 @@ class Run:
     @cached_property
     def recorder(self) -> Recorder:
         """Made when the first test audits."""
-        from pytest_cnnaudit import provenance
-        from pytest_cnnaudit.record import Recorder, now
+        from pytest_cnnaudit.record import Recorder, now, provenance
 
         # From here on an earlier run's report would stand for this one, should this one be killed.
         _remove_report(self.report)
@@ -328,8 +327,8 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
     _check_keras_starts()
-    from pytest_cnnaudit import provenance
     from pytest_cnnaudit.engine import Engine, load_model
+    from pytest_cnnaudit.record import provenance
 
     module = options.value(pytestconfig, "import")
     if module is not None:
@@ -380,8 +379,8 @@ def _check_keras_starts() -> None:
 
 @pytest.fixture(scope="session")
 def _cnnaudit_results(request: pytest.FixtureRequest, cnnaudit_engine: Engine) -> Results:
+    from pytest_cnnaudit.engine.cache import Results
     from pytest_cnnaudit.foresight import foreseen
-    from pytest_cnnaudit.results import Results
 
     return Results(cnnaudit_engine, foreseen=foreseen(request.session.items, request.config.rootpath))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_cnnaudit import record as records
 from pytest_cnnaudit import report as reports
-from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record.page_names import page_name
 
 
 @dataclass(frozen=True)

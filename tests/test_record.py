@@ -10,7 +10,8 @@ import pytest
 
 from pytest_cnnaudit import record
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import AuditFailure, Course, Failure, Finding, Recorder
+from pytest_cnnaudit.findings import AuditFailure, Finding
+from pytest_cnnaudit.record import Course, Failure, Recorder
 
 TEST = "test_pets.py::test_looks"
 FINDING = Finding(TEST, "mass_inside", "failed", value=0.25, threshold=0.5, direction="at_least", n=1)

@@ -2,7 +2,7 @@
 
 from thresholds import between, meets, strictest
 
-from pytest_cnnaudit.record import CaseResult, Finding, Threshold
+from pytest_cnnaudit.findings import CaseResult, Finding, Threshold
 
 
 def population(values, direction="at_least", mostly=0.9, confidence=None):

@@ -14,8 +14,9 @@ from PIL import Image
 
 from pytest_cnnaudit import Case, Engine
 from pytest_cnnaudit.audit import Audit, Settings
-from pytest_cnnaudit.record import Finding, Recorder
-from pytest_cnnaudit.results import Results
+from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.findings import Finding
+from pytest_cnnaudit.record import Recorder
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures"))

@@ -20,7 +20,7 @@ from faults import PLANTED, TRAINED, engine_of, honest
 from thresholds import between, meets, strictest
 
 from pytest_cnnaudit import Case, Engine, PreprocessingWarning, load_cases
-from pytest_cnnaudit.record import Finding
+from pytest_cnnaudit.findings import Finding
 
 PAGE = trained.ROOT / "docs" / "planted-faults.md"
 TABLE_END = "<!-- end of table -->"

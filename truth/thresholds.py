@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from pytest_cnnaudit import gate
-from pytest_cnnaudit.record import Finding
+from pytest_cnnaudit.findings import Finding
 
 Direction: TypeAlias = Literal["at_least", "at_most"]
 

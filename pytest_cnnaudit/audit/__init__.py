@@ -18,14 +18,15 @@ from pytest_cnnaudit.audit.base import InconclusiveWarning, Settings, audited
 from pytest_cnnaudit.audit.dependence import Dependence
 from pytest_cnnaudit.audit.faithfulness import Faithfulness
 from pytest_cnnaudit.audit.inside import Inside
-from pytest_cnnaudit.audit.judging import as_limits, compared, holds, number
+from pytest_cnnaudit.audit.judging import as_limits, compared, holds
 from pytest_cnnaudit.audit.localisation import Localisation
 from pytest_cnnaudit.audit.mosaics import Mosaics
 from pytest_cnnaudit.audit.patterns import Patterns
 from pytest_cnnaudit.audit.predicting import Predicting
 from pytest_cnnaudit.audit.trust import Trust
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import Finding
+from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.findings import Finding
 
 __all__ = ["Audit", "InconclusiveWarning", "Settings"]
 

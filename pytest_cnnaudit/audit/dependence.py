@@ -38,16 +38,16 @@ from pytest_cnnaudit.audit.judging import (
     as_limits,
     as_population,
     listed,
-    number,
     where,
     with_line,
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
 from pytest_cnnaudit.audit.perturbing import with_picture
 from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_region, check_regions
+from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.edits import Fill
+from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import on_white, open_picture
-from pytest_cnnaudit.record import Finding, Threshold
 
 Logits: TypeAlias = npt.NDArray[np.float32]
 

@@ -15,12 +15,13 @@ from pytest_cnnaudit import edits, metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, Images, Target, audited
 from pytest_cnnaudit.audit.editing import Subject
-from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where, whole, with_line
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, where, with_line
 from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.trust import Views, noted, unranked
 from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.checks import integer, number
+from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import on_white, open_picture
-from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps
@@ -57,7 +58,7 @@ class Faithfulness(Base):
         """
         population = as_population(cases, inputs=True)
         limit = Threshold("gain", number(gain_at_least, "gain_at_least", -2, 2), "at_least")
-        steps = whole(steps, "steps", 2)
+        steps = integer(steps, "steps", 2)
         maps, aim = self._explain(population, target, method, layer)
         problems = [unranked(maps, index) for index in range(len(population))]
         usable = [index for index, problem in enumerate(problems) if not problem]

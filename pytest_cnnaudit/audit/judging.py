@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -19,7 +18,8 @@ from PIL import Image
 
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.cases import Case, InputCase
-from pytest_cnnaudit.record import CaseResult, Finding, Part, Threshold
+from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.findings import CaseResult, Finding, Part, Threshold
 
 MOST_LINES = 12
 PAGE = "page: "
@@ -327,28 +327,6 @@ def case_id(case: Case, index: int) -> str:
 def where(case: Case, index: int) -> str:
     """What an error message about the case begins with."""
     return case_id(case, index) if case.where == "case" else case.where
-
-
-def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number within bounds, as a `float`; else an error that names the argument."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
-        raise TypeError(f"{name} is {value!r}; a number is expected")
-    try:
-        is_finite = math.isfinite(value)
-    except OverflowError:  # an int beyond all floats
-        is_finite = False
-    if not is_finite:
-        raise ValueError(f"{name} is {value!r}; a finite number is expected")
-    if not low <= float(value) <= high:
-        raise ValueError(f"{name} is {value!r}; a number from {low:g} to {high:g} is expected")
-    return float(value)
-
-
-def whole(value: Any, name: str, least: int) -> int:
-    """An integer of at least `least`; else an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; an integer of at least {least} is expected")
-    return int(value)
 
 
 def as_limits(*limits: tuple[str, float | None, Any, str], low: float = 0, high: float = 1) -> tuple[Threshold, ...]:

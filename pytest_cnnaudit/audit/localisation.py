@@ -23,12 +23,12 @@ from pytest_cnnaudit.audit.judging import (
     as_population,
     demanded,
     no_evidence,
-    number,
     where,
 )
 from pytest_cnnaudit.cases import Box, Case, Mask, check_region
+from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.metrics.localisation import TIE_TOLERANCE, check_threshold
-from pytest_cnnaudit.record import Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps

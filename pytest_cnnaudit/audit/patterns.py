@@ -17,9 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import compared, holds, listed, number
+from pytest_cnnaudit.audit.judging import compared, holds, listed
 from pytest_cnnaudit.cases import nearest
-from pytest_cnnaudit.record import Finding, Threshold
+from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.findings import Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Engine, FilterPatterns

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from pytest_cnnaudit import edits
-from pytest_cnnaudit.calling import called, check_call
 from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.checks import called, check_call
 from pytest_cnnaudit.metrics import moved
 from pytest_cnnaudit.metrics.quality import MOVES
 from pytest_cnnaudit.preprocessing import Geometry, open_picture

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 
 from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, number, where
+from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, where
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import Finding, Threshold
+from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.findings import Finding, Threshold
 
 
 class Predicting(Base):

@@ -24,14 +24,13 @@ from pytest_cnnaudit.audit.judging import (
     as_population,
     holds,
     no_evidence,
-    number,
     where,
-    whole,
     with_line,
 )
 from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, as_move
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.record import Finding, Threshold
+from pytest_cnnaudit.checks import integer, number
+from pytest_cnnaudit.findings import Finding, Threshold
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps
@@ -126,7 +125,7 @@ class Trust(Base):
         noise = number(noise, "noise", 0, 1)
         if not noise:
             raise ValueError("noise is 0: without noise every map is stable")
-        samples = whole(samples, "samples", 1)
+        samples = integer(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
         noisy = self._noisy_maps(population, maps, noise, samples, method, layer)
         scores = [_sensitivity(maps, index, signed) for index, signed in enumerate(noisy)]
@@ -234,7 +233,7 @@ class Trust(Base):
         """
         population = as_population(cases, inputs=True)
         limit = Threshold(MAGNITUDE, number(correlation_at_most, "correlation_at_most", 0, 1), "at_most")
-        samples = whole(samples, "samples", 1)
+        samples = integer(samples, "samples", 1)
         maps, aim = self._explain(population, target, method, layer)
         # A method on the picture itself has the input for a layer: then all of them are re-initialised.
         path = maps.layer if maps.layer in [one.path for one in self.layers] else None

@@ -5,12 +5,12 @@ PYTEST_DONT_REWRITE
 
 from pytest_cnnaudit.engine.engine import Engine
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.kernels import Kernels
-from pytest_cnnaudit.engine.loading import ModelError, load_model, read_class_names
+from pytest_cnnaudit.engine.models.keras.kernels import Kernels
+from pytest_cnnaudit.engine.models.keras.loading import ModelError, load_model, read_class_names
+from pytest_cnnaudit.engine.models.keras.tracing import Layer
 from pytest_cnnaudit.engine.outputs import Predictions
 from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.statistics import LayerStats
-from pytest_cnnaudit.engine.tracing import Layer
 
 __all__ = [
     "Engine",

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, InputCase
-from pytest_cnnaudit.engine.backends import Tensor
-from pytest_cnnaudit.engine.loading import ModelError
-from pytest_cnnaudit.engine.tracing import operations_of
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.loading import ModelError
+from pytest_cnnaudit.engine.models.keras.tracing import operations_of
 
 Array: TypeAlias = npt.NDArray[Any]
 OtherInput: TypeAlias = npt.ArrayLike | Callable[[Case], npt.ArrayLike]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from pytest_cnnaudit.calling import called, check_call
+from pytest_cnnaudit.checks import called, check_call
 from pytest_cnnaudit.engine.probing import Probe
 from pytest_cnnaudit.engine.resampling import bilinear
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from keras.src import backend as keras_backend
 from scipy.special import expit, softmax
 
-from pytest_cnnaudit.engine.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
 Squashing: TypeAlias = tuple[Activation, Tensor, Tensor]

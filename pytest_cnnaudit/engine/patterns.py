@@ -20,12 +20,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine import tracing
-from pytest_cnnaudit.engine.backends import State, Tensor, Watch
-from pytest_cnnaudit.engine.network import channels_last
+from pytest_cnnaudit.engine.models.keras import tracing
+from pytest_cnnaudit.engine.models.keras.backends import State, Tensor, Watch
+from pytest_cnnaudit.engine.models.keras.network import channels_last
+from pytest_cnnaudit.engine.models.keras.tracing import Layer
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation
-from pytest_cnnaudit.engine.tracing import Layer
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine.engine import Engine

@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.backends import Tensor
 from pytest_cnnaudit.engine.images import Batch
-from pytest_cnnaudit.engine.tracing import Call
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.tracing import Call
 from pytest_cnnaudit.preprocessing import Preprocessing, PreprocessingWarning
 
 Range: TypeAlias = Literal["0 to 255", "around 1", "unknown"]

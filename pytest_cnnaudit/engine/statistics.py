@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine.backends import REDUCTIONS
+from pytest_cnnaudit.engine.models.keras.backends import REDUCTIONS
 
 SQUARED = (1e-15, 1e15)
 """Largest magnitudes with which squares in float32, and sums of 10⁸ of them, neither overflow nor vanish."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from pytest_cnnaudit.naming import page_name
 from pytest_cnnaudit.record import settings_of
+from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.report import charts, drawing, words
 
 LISTED_CASES = 1000

@@ -8,8 +8,8 @@ from hypothesis import settings
 
 from pytest_cnnaudit import Engine
 from pytest_cnnaudit.audit import Audit, Settings
+from pytest_cnnaudit.engine.cache import Results
 from pytest_cnnaudit.record import Recorder, read_parts
-from pytest_cnnaudit.results import Results
 
 TEST = "tests/test_gate.py::test_looks"
 

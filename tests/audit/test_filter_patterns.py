@@ -17,7 +17,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Engine, FilterPatterns
 from pytest_cnnaudit.audit.patterns import pattern_gains
-from pytest_cnnaudit.results import Results
+from pytest_cnnaudit.engine.cache import Results
 
 RED, GREEN, PINK, DEAD = (1, 0, 0), (0, 1, 0), (3, 4, 0), (0, 0, 0)
 

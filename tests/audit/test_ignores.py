@@ -14,7 +14,7 @@ from PIL import Image
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing, load_cases
 from pytest_cnnaudit.audit.dependence import UNCHANGED
 from pytest_cnnaudit.audit.editing import CORNERS
-from pytest_cnnaudit.engine.loading import load_model
+from pytest_cnnaudit.engine.models.keras.loading import load_model
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 GREEN = np.full((1, 1, 3), (0, 255, 0), np.uint8)  # one of 16 pixels: mean 15.9

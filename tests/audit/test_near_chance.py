@@ -6,7 +6,7 @@ import pytest
 from colours import colour_model, picture
 
 from pytest_cnnaudit import Box, Case, Engine, PreprocessingWarning
-from pytest_cnnaudit.results import Results
+from pytest_cnnaudit.engine.cache import Results
 
 NAMES = ("red", "green", "blue")
 NOTE = "near chance: the label is predicted for {} of {} cases, and guessing gives 1 of 3: is the preprocessing"

@@ -16,7 +16,7 @@ from PIL import Image
 from pytest_cnnaudit import Box, Case, CaseError, Engine, Mask, Preprocessing
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.cases import CaseWarning
-from pytest_cnnaudit.results import Results
+from pytest_cnnaudit.engine.cache import Results
 
 TEST = "tests/test_gate.py::test_looks"
 NAMES = ["assert_object_matters", "assert_object_suffices"]

@@ -10,8 +10,8 @@ from scipy import stats
 
 from pytest_cnnaudit import Box, Case, CaseError
 from pytest_cnnaudit.audit import InconclusiveWarning, judging
+from pytest_cnnaudit.findings import CaseResult, Finding, Threshold
 from pytest_cnnaudit.gate import clopper_pearson
-from pytest_cnnaudit.record import CaseResult, Finding, Threshold
 
 ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytest_cnnaudit import AuditFailure, provenance
+from pytest_cnnaudit import AuditFailure
 from pytest_cnnaudit.cases import Box, Case, Mask
 from pytest_cnnaudit.engine import Engine
+from pytest_cnnaudit.engine.cache import Results
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 from pytest_cnnaudit.preprocessing import Preprocessing
-from pytest_cnnaudit.results import Results
+from pytest_cnnaudit.record import provenance
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

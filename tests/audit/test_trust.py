@@ -15,10 +15,10 @@ from pytest_cnnaudit.audit.judging import Score
 from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.audit.trust import _stays
 from pytest_cnnaudit.edits import as_pixels
+from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.findings import Threshold
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
-from pytest_cnnaudit.record import Threshold
 from pytest_cnnaudit.report import charts
-from pytest_cnnaudit.results import Results
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 GENERATOR = np.random.default_rng(0)

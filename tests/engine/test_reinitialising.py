@@ -9,7 +9,7 @@ from untouched import differences, snapshot
 
 from pytest_cnnaudit import Case, Engine, Preprocessing
 from pytest_cnnaudit.engine import ModelError
-from pytest_cnnaudit.engine.reinitialising import fresh_weights
+from pytest_cnnaudit.engine.models.keras.fresh_weights import fresh_weights
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore:`build:UserWarning"

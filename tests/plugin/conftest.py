@@ -171,7 +171,7 @@ class Suite:
 
     def page(self, test: str) -> str:
         """The page of a test of `test_suite.py`."""
-        from pytest_cnnaudit.naming import page_name
+        from pytest_cnnaudit.record.page_names import page_name
 
         return (self.report / "tests" / f"{page_name(test)}.html").read_text("utf-8")
 

@@ -59,7 +59,7 @@ def test_4_activations(cnnaudit, pictures):
 
 COUNTED = """
 import pytest
-from pytest_cnnaudit.engine.network import Network
+from pytest_cnnaudit.engine.models.keras.network import Network
 
 passes = []
 

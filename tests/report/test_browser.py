@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.report import render
 
 COLDEST, HOTTEST = (68, 1, 84), (253, 231, 37)  # the ends of viridis

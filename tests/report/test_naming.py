@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record.page_names import page_name
 
 
 def test_slug_is_readable_and_the_hash_is_that_of_the_node_id():

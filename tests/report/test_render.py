@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pytest_cnnaudit.report as report
-from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.report import render
 
 HOSTILE = "t.py::test[</script><script>alert(1)</script>\"'&]]>\u2028<!--\u202e</title>\ud800]"

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_cnnaudit.cases import Box, Case, InputCase
+from pytest_cnnaudit.findings import digest
 from pytest_cnnaudit.preprocessing import open_picture
-from pytest_cnnaudit.record import digest, file_digest
+from pytest_cnnaudit.record import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +64,7 @@ def _backend() -> dict[str, str | None]:
         return {"backend": None, "backend_version": None, "device": None}
     import keras
 
-    from pytest_cnnaudit.engine import backends
+    from pytest_cnnaudit.engine.models.keras import backends
 
     name = keras.config.backend()
     # TensorFlow is also distributed under other names, which a look-up by name would miss.

@@ -18,7 +18,7 @@ from typing import Any
 
 import keras
 
-from pytest_cnnaudit.engine.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
 
 # An operation's attributes are shared by all threads, so one trace at a time.
 TRACING = threading.RLock()

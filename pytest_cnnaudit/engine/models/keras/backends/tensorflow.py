@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from pytest_cnnaudit.engine.backends import Array, Loop, Spec, State, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, State, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 

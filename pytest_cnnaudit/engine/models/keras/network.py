@@ -17,14 +17,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine import backends, outputs, tracing
-from pytest_cnnaudit.engine.backends import Tensor
+from pytest_cnnaudit.engine import outputs
 from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
-from pytest_cnnaudit.engine.loading import ModelError
+from pytest_cnnaudit.engine.models.keras import backends, tracing
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.fresh_weights import FreshWeights, fresh_weights
+from pytest_cnnaudit.engine.models.keras.loading import ModelError
+from pytest_cnnaudit.engine.models.keras.tracing import Call, Layer
 from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
 from pytest_cnnaudit.engine.ranges import Expectation, expectation
-from pytest_cnnaudit.engine.reinitialising import FreshWeights, fresh_weights
-from pytest_cnnaudit.engine.tracing import Call, Layer
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = tuple[Array, ...]

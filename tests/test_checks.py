@@ -5,7 +5,7 @@ from functools import partial, wraps
 import numpy as np
 import pytest
 
-from pytest_cnnaudit.calling import called, check_call
+from pytest_cnnaudit.checks import called, check_call
 
 TAKES = ("activations", "gradients", "scores")
 

@@ -19,7 +19,7 @@ from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, Laye
 from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.preprocessing import Geometry
-from pytest_cnnaudit.provenance import picture_key
+from pytest_cnnaudit.record.provenance import picture_key
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.models.keras.tracing import Layer
 from pytest_cnnaudit.engine.outputs import NonFiniteError
-from pytest_cnnaudit.engine.tracing import Layer
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ import keras
 import torch
 from keras.src.backend.torch import nn as keras_nn
 
-from pytest_cnnaudit.engine.backends import Array, Loop, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, Tensor, Watch, widened
 
 _CACHE_BYTES = 2**22
 _TO_CHANNELS_FIRST = getattr(keras_nn, "_transpose_spatial_inputs", None)

@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine import tracing
-from pytest_cnnaudit.engine.backends import Tensor
-from pytest_cnnaudit.engine.loading import ModelError
-from pytest_cnnaudit.engine.tracing import Layer
+from pytest_cnnaudit.engine.models.keras import tracing
+from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.loading import ModelError
+from pytest_cnnaudit.engine.models.keras.tracing import Layer
 
 Array: TypeAlias = npt.NDArray[np.float32]
 

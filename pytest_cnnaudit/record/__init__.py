@@ -10,61 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.findings import Finding, Outcome, digest, to_json
 from pytest_cnnaudit.gate import worst
-from pytest_cnnaudit.naming import page_name
+from pytest_cnnaudit.record.page_names import page_name
 
 SCHEMA = 1
 JOURNAL = ".journal"
 PARTS = ".parts"
 A_DAY = 24 * 60 * 60
-
-Outcome: TypeAlias = Literal["passed", "failed", "inconclusive", "error"]
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """What an audit found on one case: `outcome` is `passed`, `failed` or `unscorable`."""
-
-    id: str
-    value: float | None
-    outcome: Literal["passed", "failed", "unscorable"]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A limit that a value was held against."""
-
-    name: str
-    value: float
-    direction: Literal["at_least", "at_most"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The verdict in one class or group of a population that is judged `by` these."""
-
-    name: str
-    outcome: Outcome
-    value: float
-    threshold: float | None
-    interval: tuple[float, float] | None
-    n: int
-    passed: int
-    mean: float | None = None
-    chance: float | None = None
-
+ONLY_ON_PAGES = ("evidence", "kind", "texts", "settings")
+THRESHOLD = ("name", "value", "direction")
+"""What schema 1 holds of a threshold."""
 
 SETTINGS = (
     "threshold",
@@ -93,89 +59,6 @@ def _short(value: Any) -> str:
         return str(value)
     more = f" and {len(value) - 3} more" if len(value) > 3 else ""
     return ", ".join(map(str, value[:3])) + more
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One audit's result, as it stands in `record.json`.
-
-    For a single case and for audits of a whole population `value` is the measured one, held against
-    `threshold`. For a population judged case by case `value` is the share of cases that pass, `threshold` is
-    `mostly` and `interval` holds the Clopper–Pearson bounds of the share, each at the `confidence` or, without one,
-    both together at 95 %; `mean` is then the mean of the cases' values and `thresholds` what each case is held
-    against. `chance` is what a model-independent map would score on average, `controls` what the population's own
-    heatmaps score in other cases' regions, and a blob in the middle in the right ones. `n` and `passed` count what
-    `unit` says: cases or groups of them that are judged one by one; or, where one value of all is judged, the
-    pictures, filters or layers that it is of. With `by` the numbers are those of the worst class or group, and
-    `parts` has all of them, worst first. `method` is what drew the heatmaps of the class `target`; without heatmaps,
-    which of several measures was taken.
-    """
-
-    test: str
-    name: str
-    outcome: Outcome
-    value: float | None = None
-    threshold: float | None = None
-    direction: Literal["at_least", "at_most"] | None = None
-    chance: float | None = None
-    interval: tuple[float, float] | None = None
-    n: int = 0
-    passed: int = 0
-    unscorable: int = 0
-    method: str | None = None
-    layer: str | None = None
-    seconds: float = 0.0
-    target: str | None = None
-    mean: float | None = None
-    mostly: float | None = None
-    confidence: float | None = None
-    thresholds: tuple[Threshold, ...] = ()
-    unit: Literal["cases", "groups", "pictures", "filters", "layers"] = "cases"
-    by: Literal["label", "group"] | None = None
-    parts: tuple[Part, ...] = ()
-    controls: Mapping[str, float] = field(default_factory=dict)
-    demands: Mapping[str, Any] = field(default_factory=dict)
-    """The assertion's arguments but for what was measured, defaults included."""
-    message: str = ""
-    waived: str | None = None
-    cases: tuple[CaseResult, ...] = ()
-    evidence: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
-
-
-class AuditFailure(AssertionError):  # noqa: N818 - a failed assertion, not an error
-    """An audit that did not pass; `finding` says what was measured."""
-
-    recorded_by_cnnaudit = True
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
-
-
-def to_json(value: Any) -> Any:
-    """Plain JSON values: NumPy numbers and arrays converted, NaN and infinity as null, never invalid JSON.
-
-    A dataclass is the mapping of its fields.
-    """
-    # What there is most of comes first: a finding has a result of each of its cases.
-    kind = type(value)
-    if value is None or kind is str or kind is bool or kind is int:
-        return value
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return str(value)
-    if is_dataclass(value):
-        return {one.name: to_json(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        return to_json(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, int) else str(value)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -339,11 +222,7 @@ def make_record(
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The record of a run: `record.json`, without the evidence."""
-    findings = [
-        {key: value for key, value in finding.items() if key != "evidence"}
-        for part in parts
-        for finding in part["findings"]
-    ]
+    findings = [_recorded(finding) for part in parts for finding in part["findings"]]
     cases = {(name, digest) for one in about for name, digest in one.get("cases", ())}
     judged = [finding["outcome"] for finding in findings if not finding["waived"]]
     first: dict[str, Any] = next((dict(one) for one in about if one.get("model")), dict(about[0]) if about else {})
@@ -363,15 +242,16 @@ def make_record(
     }
 
 
+def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding as it stands in the record: without the evidence and what else only the pages need."""
+    kept = {key: value for key, value in finding.items() if key not in ONLY_ON_PAGES}
+    return {**kept, "thresholds": [{key: one[key] for key in THRESHOLD} for one in finding["thresholds"]]}
+
+
 def policy(findings: Sequence[Mapping[str, Any]]) -> list[Any]:
     """What was demanded, apart from what came out."""
     rows = [[finding["test"], finding["name"], finding["demands"]] for finding in findings]
     return sorted(rows, key=json.dumps)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON value."""
-    return hashlib.sha256(json.dumps(to_json(value), sort_keys=True).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

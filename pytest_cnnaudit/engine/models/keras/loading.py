@@ -17,7 +17,13 @@ from typing import Any
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from pytest_cnnaudit.engine.model_files import Config, ModelError, read_config, unknown_classes, unsafe_parts
+from pytest_cnnaudit.engine.models.keras.model_files import (
+    Config,
+    ModelError,
+    read_config,
+    unknown_classes,
+    unsafe_parts,
+)
 from pytest_cnnaudit.engine.outputs import NonFiniteError
 
 __all__ = ["ModelError", "check_model", "load_model", "read_class_names"]

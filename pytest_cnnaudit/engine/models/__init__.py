@@ -1,0 +1,4 @@
+"""What computes: models of each framework.
+
+PYTEST_DONT_REWRITE
+"""
