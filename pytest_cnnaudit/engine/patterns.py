@@ -20,11 +20,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
 from pytest_cnnaudit.engine.models.keras.backends import State, Tensor, Watch
 from pytest_cnnaudit.engine.models.keras.network import channels_last
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 from pytest_cnnaudit.engine.ranges import Expectation
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from test_engine import Counting, Failing, operations_of, snapshot
 
 from pytest_cnnaudit import Engine, FilterPatterns
 from pytest_cnnaudit.engine import patterns
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
-from pytest_cnnaudit.engine.outputs import NonFiniteError
 
 LAYER, SIZE = "sepconv3", (40, 40)
 

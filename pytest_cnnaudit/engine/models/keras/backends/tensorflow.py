@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, State, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.private import frozen_graph, tensor_of_variable
 
 _CACHE_BYTES = 2**22
 
@@ -62,7 +62,7 @@ class _ReadsHere(keras.StatelessScope):  # type: ignore[misc]
     def get_current_value(self, variable: Any) -> Any:
         if id(variable) not in self.state_mapping:
             with self._graph.as_default():
-                self.state_mapping[id(variable)] = tf.convert_to_tensor(variable._value)
+                self.state_mapping[id(variable)] = tf.convert_to_tensor(tensor_of_variable(variable))
         return self.state_mapping[id(variable)]
 
 
@@ -101,7 +101,7 @@ def _frozen(program: Callable[..., Any]) -> Callable[..., Any]:
         concrete = concrete or _traced(program, [_of_any_length(array) for array in arrays])
         current = [variable.numpy() for variable in concrete.variables]
         if frozen is None or not all(map(np.array_equal, current, values)):
-            frozen, values = convert_variables_to_constants_v2(concrete), current
+            frozen, values = frozen_graph(concrete), current
         outputs = keras.tree.flatten(frozen(*map(tf.constant, arrays)))
         return _to_numpy(keras.tree.pack_sequence_as(concrete.structured_outputs, outputs))
 
