@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Without oneDNN TensorFlow has no channels-first convolutions on the CPU; by default that depends on the processor.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 pytest_plugins = ("pytester",)
 
 
