@@ -486,7 +486,7 @@ class _Climb:
         ops = keras.ops
 
         def objective(watch: Watch) -> tuple[Tensor, Tensor]:
-            taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:])))
+            taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:]), "float32"))
             means = _mean_activations(channels_last(self.ascent.layer.operation(taken)), filters)
             return ops.sum(means), means
 
@@ -496,7 +496,7 @@ class _Climb:
 
 def _recorded(losses: Tensor, at: Tensor, values: Tensor) -> Tensor:
     ops = keras.ops
-    return ops.where(ops.arange(losses.shape[1]) == at, values[:, None], losses)
+    return ops.where(ops.arange(losses.shape[1], dtype="int32") == at, values[:, None], losses)
 
 
 def _normalized(gradient: Tensor, how: Normalization) -> Tensor:
@@ -516,7 +516,8 @@ def _shifted(pictures: Tensor, shift: Tensor) -> Tensor:
     ops = keras.ops
     for axis in (1, 2):
         side = pictures.shape[axis]
-        pictures = ops.take(pictures, ops.mod(ops.arange(side) - shift[axis - 1] + side, side), axis=axis)
+        positions = ops.arange(side, dtype="int32") - shift[axis - 1] + side
+        pictures = ops.take(pictures, ops.mod(positions, side), axis=axis)
     return pictures
 
 
@@ -528,7 +529,7 @@ def _penalties(pictures: Tensor, ascent: Ascent) -> Tensor:
     ops = keras.ops
     low, high = ascent.input_range
     unit = (pictures - low) / (high - low)
-    penalty = ops.zeros(())
+    penalty = ops.zeros((), "float32")
     if ascent.total_variation:
         for step in (unit[:, 1:] - unit[:, :-1], unit[:, :, 1:] - unit[:, :, :-1]):
             # Not abs: where neighbours are equal its gradient is 1 in JAX and 0 elsewhere.
