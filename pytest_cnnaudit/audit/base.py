@@ -22,7 +22,7 @@ from PIL import Image
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where, with_line
-from pytest_cnnaudit.cases import Box, Case, Mask, Picture, check_labels
+from pytest_cnnaudit.cases import Box, Case, Mask, Picture, Sample, check_labels
 from pytest_cnnaudit.findings import AuditFailure, Finding
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.record import Recorder, settings_of
@@ -211,18 +211,18 @@ class Base:
         return text(name, "passed" if passed else "failed", [*lines, "" if passed else self._page])
 
     def _explain(
-        self, cases: Sequence[Case], target: Target, method: str | MethodFunction, layer: str | None
+        self, cases: Sequence[Sample], target: Target, method: str | MethodFunction, layer: str | None
     ) -> tuple[Heatmaps, str]:
         self._check_labels(cases)
         targets, aim = self._targets(cases, target)
         seed = self._settings.seed
         return self._results.heatmaps(cases, targets=targets, method=method, layer=layer, seed=seed), aim
 
-    def _check_labels(self, cases: Sequence[Case]) -> None:
+    def _check_labels(self, cases: Sequence[Sample]) -> None:
         """`CaseError` naming the case for the first label that is no class of the model."""
         check_labels(cases, self.engine.class_names, self.engine.num_classes)
 
-    def _targets(self, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
+    def _targets(self, cases: Sequence[Sample], target: Target) -> tuple[list[int | None], str]:
         """Class indices (None: the predicted one), and what they are called in the finding."""
         if target is None:
             labelled = [case.label is not None for case in cases]
@@ -239,7 +239,7 @@ class Base:
         self._check_labels([case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
         return [self._target(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
 
-    def _target(self, target: str | int, case: Case, index: int) -> int | None:
+    def _target(self, target: str | int, case: Sample, index: int) -> int | None:
         if target == "predicted":
             return None
         if target != "label":
@@ -262,7 +262,7 @@ class Base:
         role: str,
         aim: str,
         views: Callable[[int], Sequence[Mapping[str, Any]]] = lambda _: (),
-        pictured: Sequence[Case] | None = None,
+        pictured: Sequence[Sample] | None = None,
     ) -> Finding:
         """Adds what the heatmaps tell of a finding, and the worst cases as evidence.
 
@@ -306,7 +306,7 @@ class Base:
             )
         return replace(finding, evidence=(*finding.evidence, *shown))
 
-    def _compared_with_guessing(self, finding: Finding, cases: Sequence[Case], logits: Any) -> Finding:
+    def _compared_with_guessing(self, finding: Finding, cases: Sequence[Sample], logits: Any) -> Finding:
         """Says in the finding, and warns once a session, where the labels are predicted no better than by chance.
 
         Only for classes that exclude each other: of a sigmoid's several classes the first is no answer.
@@ -329,10 +329,10 @@ class Base:
         return with_line(finding, note)
 
 
-def as_cases(images: Any) -> list[Case] | None:
+def as_cases(images: Any) -> list[Sample] | None:
     """The images as cases where they are one or several; None for anything else, which the engine reads."""
-    if isinstance(images, Case):
+    if isinstance(images, Sample):
         return [images]
-    if isinstance(images, Sequence) and len(images) and all(isinstance(image, Case) for image in images):
+    if isinstance(images, Sequence) and len(images) and all(isinstance(image, Sample) for image in images):
         return list(images)
     return None

@@ -43,7 +43,7 @@ from pytest_cnnaudit.audit.judging import (
 )
 from pytest_cnnaudit.audit.localisation import LARGEST_ALLOWED_REGION
 from pytest_cnnaudit.audit.perturbing import with_picture
-from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, as_regions, check_region, check_regions
+from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, Sample, as_regions, check_region, check_regions
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.edits import Fill
 from pytest_cnnaudit.findings import Finding, Threshold
@@ -281,7 +281,7 @@ class Dependence(Base):
         """Asks the model about all edited pictures in one stream of batches; each is made when its batch is."""
         counts, problems, changed = [0] * len(population), [""] * len(population), [False] * len(population)
 
-        def stream() -> Iterator[Case]:
+        def stream() -> Iterator[Sample]:
             for index, case in enumerate(population):
                 subject = self._subject(case, index, given)
                 width, height = subject.geometry.source_width, subject.geometry.source_height

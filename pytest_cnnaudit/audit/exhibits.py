@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, InputCase, Mask
+from pytest_cnnaudit.cases import Box, Case, InputRow, Mask, Sample
 from pytest_cnnaudit.preprocessing import open_picture
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 512
 
 
-def case_picture(case: Case, *, embed: bool, longest_side: int = _LONGEST_SIDE) -> dict[str, Any]:
+def case_picture(case: Sample, *, embed: bool, longest_side: int = _LONGEST_SIDE) -> dict[str, Any]:
     """The upright picture, at most 512 pixels on its longest side, with its size in original pixels.
 
     Model input has no colours of its own: it is stretched, an edit of it as what it was made from, and says so.
     """
-    if not isinstance(case, InputCase):
+    if not isinstance(case, InputRow):
         return shown(open_picture(case), embed=embed, longest_side=longest_side)
-    untouched = case.edited_from.inputs if isinstance(case.edited_from, InputCase) else case.inputs
+    untouched = (case.edited_from or case).inputs
     low, high = float(untouched.min()), float(untouched.max())
     picture = shown(_stretched(case.inputs, low, high), embed=embed, longest_side=longest_side)
     channels = case.inputs.shape[-1]
@@ -45,7 +45,7 @@ def _stretched(inputs: npt.NDArray[np.float32], low: float, high: float) -> Imag
     return Image.fromarray((pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)).astype(np.uint8))
 
 
-def further_case(case: Case, *, embed: bool) -> dict[str, Any]:
+def further_case(case: Sample, *, embed: bool) -> dict[str, Any]:
     """The picture of a case for another's further views, of which there are many: at most 256 pixels."""
     return case_picture(case, embed=embed, longest_side=_LONGEST_SIDE // 2)
 
@@ -71,7 +71,7 @@ def data_url(picture: Image.Image, longest_side: int = _LONGEST_SIDE) -> str:
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def regions(case: Case, given: Sequence[Box | Mask] | None, role: str, *, embed: bool) -> list[dict[str, Any]]:
+def regions(case: Sample, given: Sequence[Box | Mask] | None, role: str, *, embed: bool) -> list[dict[str, Any]]:
     """The case's regions, or those handed to the assertion instead of them; without `embed` a mask is its box."""
     if given is not None:
         return [_region(one, role, embed) for one in given]

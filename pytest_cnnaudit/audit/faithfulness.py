@@ -18,7 +18,7 @@ from pytest_cnnaudit.audit.editing import Subject
 from pytest_cnnaudit.audit.judging import Judged, Rule, Score, as_population, where, with_line
 from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.trust import Views, noted, unranked
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.checks import integer, number
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import on_white, open_picture
@@ -81,14 +81,14 @@ class Faithfulness(Base):
             finding = with_line(finding, f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random")
         return self._with_cases(finding, judged, maps, None, "inside", aim, views=views)
 
-    def _curves(self, cases: Sequence[Case], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
+    def _curves(self, cases: Sequence[Sample], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
         """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
         if not usable:
             return []
         lengths: list[int] = []
         fractions: list[Floats] = []
 
-        def edited() -> Iterator[Case]:
+        def edited() -> Iterator[Sample]:
             for index in usable:
                 curves, order, random = self._orders(cases[index], maps, index)
                 # The ends of both are the same, whatever the order between.
@@ -110,7 +110,7 @@ class Faithfulness(Base):
             areas.append(_Areas(fractions[2 * position], own, fractions[2 * position + 1], random))
         return areas
 
-    def _orders(self, case: Case, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
+    def _orders(self, case: Sample, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
         """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
         grid = (maps.signed.shape[1], maps.signed.shape[2])
         order = metrics.relevance_order(maps.maps[index])
@@ -119,16 +119,16 @@ class Faithfulness(Base):
         # An order of its own for each picture: one for all would have its luck in every value.
         return Curves(pixels, geometry, grid), order, subject.random("order").permutation(len(order))
 
-    def _pixels(self, case: Case) -> Any:
+    def _pixels(self, case: Sample) -> Any:
         """A picture's pixels `(H, W, C)`; model input itself, of any number of channels."""
-        if isinstance(case, InputCase):
+        if isinstance(case, InputRow):
             return case.inputs
         picture = open_picture(case)
         if self.engine.preprocessing.bound(self.engine.input_shape).color != "rgba":
             picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
         return edits.as_pixels(picture)
 
-    def _curve_views(self, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> Views:
+    def _curve_views(self, case: Sample, maps: Heatmaps, index: int, areas: _Areas) -> Views:
         """The pictures half-way of both curves, and the curves themselves."""
         curves, order, _ = self._orders(case, maps, index)
         counts, shares = curves.steps(order, len(areas.fractions) - 1)

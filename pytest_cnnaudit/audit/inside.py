@@ -362,7 +362,7 @@ def _check_images(cases: Any) -> None:
         raise ValueError("cases is empty: there are no images to judge")
     known = as_cases(cases)
     if known is not None:
-        as_population(known)
+        as_population(known, inputs=True)
 
 
 def _check_measure(measure: str) -> None:

@@ -11,13 +11,13 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from PIL import Image
 
 from pytest_cnnaudit import gate
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.findings import CaseResult, Finding, Part, Threshold
 
@@ -77,7 +77,7 @@ class Judged:
     """A population whose cases are judged one by one."""
 
     name: str
-    cases: Sequence[Case]
+    cases: Sequence[Sample]
     scores: Sequence[Score]
     limits: tuple[Threshold, ...]
     single: bool
@@ -235,7 +235,11 @@ class Judged:
         )
 
 
-def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -> list[Case]:
+@overload
+def as_population(cases: Any, *, pictures: bool = False) -> list[Case]: ...
+@overload
+def as_population(cases: Any, *, pictures: bool = False, inputs: Literal[True]) -> list[Sample]: ...
+def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -> Any:
     """The cases as a list; an error that names the argument for anything else, for none, and for one id twice.
 
     With `pictures`, for assertions that need neither region nor label, paths, `PIL.Image`s and `uint8` arrays
@@ -243,7 +247,7 @@ def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -
     `(N, H, W, C)`, which is model input.
     """
     if inputs and getattr(cases, "ndim", 0) == 4:
-        cases = [InputCase(row, source=f"case {index}") for index, row in enumerate(np.asarray(cases))]
+        cases = [InputRow(row, source=f"case {index}") for index, row in enumerate(np.asarray(cases))]
     elif pictures or inputs:
         cases = _pictures_as_cases(cases)
     if not isinstance(cases, Case) and (isinstance(cases, str) or not isinstance(cases, Sequence)):
@@ -251,7 +255,8 @@ def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -
     population = [cases] if isinstance(cases, Case) else list(cases)
     if not population:
         raise ValueError("cases is empty: there is nothing to judge")
-    wrong = next((case for case in population if not isinstance(case, Case)), None)
+    kinds = (Case, InputRow) if inputs else Case
+    wrong = next((case for case in population if not isinstance(case, kinds)), None)
     if wrong is not None:
         raise TypeError(f"cases must hold Cases only, not {type(wrong).__name__}")
     names = [case_id(case, index) for index, case in enumerate(population)]
@@ -298,7 +303,7 @@ def check_rule(arguments: Mapping[str, Any]) -> None:
         partition(as_population(cases, inputs=True), by, isinstance(cases, Case))
 
 
-def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hashable, list[int]]:
+def partition(cases: Sequence[Sample], by: str, single: bool = False) -> dict[Hashable, list[int]]:
     """The positions of each label's cases, or of each group's, in the order of the cases.
 
     A case with several labels is among the cases of each. Labels are told apart as they are written. Raises
@@ -319,12 +324,12 @@ def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hash
     return parts
 
 
-def case_id(case: Case, index: int) -> str:
+def case_id(case: Sample, index: int) -> str:
     """What a finding calls the case."""
     return f"case {index}" if case.name == "case" and case.id is None else case.name
 
 
-def where(case: Case, index: int) -> str:
+def where(case: Sample, index: int) -> str:
     """What an error message about the case begins with."""
     return case_id(case, index) if case.where == "case" else case.where
 

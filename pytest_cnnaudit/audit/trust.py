@@ -28,7 +28,7 @@ from pytest_cnnaudit.audit.judging import (
     with_line,
 )
 from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, as_move
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import integer, number
 from pytest_cnnaudit.findings import Finding, Threshold
 
@@ -262,7 +262,7 @@ class Trust(Base):
 
     # The other class
 
-    def _other_classes(self, other: Any, cases: Sequence[Case], maps: Heatmaps) -> list[int]:
+    def _other_classes(self, other: Any, cases: Sequence[Sample], maps: Heatmaps) -> list[int]:
         """The second class of each case, which must not be the first one."""
         if isinstance(other, (str, int, np.integer)):
             each: list[Any] = [other] * len(cases)
@@ -289,7 +289,7 @@ class Trust(Base):
 
     def _noisy_maps(
         self,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         maps: Heatmaps,
         noise: float,
         samples: int,
@@ -321,7 +321,7 @@ class Trust(Base):
     # The page
 
     def _view(
-        self, title: str, case: Case, maps: Heatmaps, index: int, score: Score | None = None
+        self, title: str, case: Sample, maps: Heatmaps, index: int, score: Score | None = None
     ) -> Mapping[str, Any]:
         """A case's picture with a second heatmap over it."""
         value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
