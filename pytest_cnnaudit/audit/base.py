@@ -22,11 +22,10 @@ from PIL import Image
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where, with_line
-from pytest_cnnaudit.cases import Box, Case, Mask, Picture, Sample, check_labels
+from pytest_cnnaudit.cases import Box, Case, Mask, Picture, Sample, case_digest, check_labels
 from pytest_cnnaudit.findings import AuditFailure, Finding
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.record import Recorder, settings_of
-from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions

@@ -16,10 +16,9 @@ from PIL import Image
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.base import Base, as_cases, audited
 from pytest_cnnaudit.audit.judging import as_population, case_id, compared, holds, listed
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, case_digest
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.findings import CaseResult, Finding, Threshold
-from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Kernels, Layer, LayerStats

@@ -30,10 +30,9 @@ from pytest_cnnaudit.audit.judging import (
     no_evidence,
     where,
 )
-from pytest_cnnaudit.cases import Box, Case, Label
+from pytest_cnnaudit.cases import Box, Case, Label, picture_digest
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import Preprocessing
-from pytest_cnnaudit.record.provenance import picture_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps

@@ -21,7 +21,7 @@ from pytest_cnnaudit.engine import outputs, patterns, statistics
 from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer
@@ -34,7 +34,7 @@ from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Param
 from pytest_cnnaudit.engine.probing import Probe, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
-from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
+from pytest_cnnaudit.preprocessing import Preprocessing, ReadPicture, preprocessing_of
 
 Target: TypeAlias = str | int | Sequence[str | int]
 Layers: TypeAlias = str | Sequence[str] | None
