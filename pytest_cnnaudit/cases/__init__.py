@@ -10,7 +10,7 @@ from pytest_cnnaudit.cases.case import Case, check_regions
 from pytest_cnnaudit.cases.digests import case_digest, file_digest, picture_digest, picture_key
 from pytest_cnnaudit.cases.errors import CaseError, CaseWarning
 from pytest_cnnaudit.cases.fields import Label, nearest
-from pytest_cnnaudit.cases.images import Picture, on_white, open_picture
+from pytest_cnnaudit.cases.images import Picture, on_white, open_picture, upright_size
 from pytest_cnnaudit.cases.populations import Cases, load_cases
 from pytest_cnnaudit.cases.regions import (
     Box,
@@ -51,4 +51,5 @@ __all__ = [
     "open_picture",
     "picture_digest",
     "picture_key",
+    "upright_size",
 ]

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]"
 
 
+SIZE_IN_HEADER = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats of which the size is known before a pixel is decoded."""
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+"""Exif's tag, and its values for a picture that lies on its side."""
+
+
 @runtime_checkable
 class HoldsImage(Protocol):
     """Anything with an image and what error messages call it, such as a `Case`."""
@@ -57,6 +63,19 @@ def open_picture(image: HoldsImage | Picture) -> Image.Image:
     return _converted(picture, "RGB", where)
 
 
+def upright_size(image: HoldsImage | Picture) -> tuple[int, int]:
+    """Width and height of the upright picture, of a file by its header where that tells; raises as `open_picture`."""
+    path = image.image if isinstance(image, HoldsImage) else image
+    if isinstance(path, str | os.PathLike):
+        where = image.where if isinstance(image, HoldsImage) else _where(image)
+        with _opened(Path(path), where) as opened:
+            if opened.format in SIZE_IN_HEADER:
+                _check_size(opened)
+                turned = opened.getexif().get(ORIENTATION) in TURNED
+                return (opened.height, opened.width) if turned else opened.size
+    return open_picture(image).size
+
+
 def on_white(picture: Image.Image) -> Image.Image:
     """A picture with transparency on white, in RGB; any other as it is."""
     if picture.mode != "RGBA":
@@ -76,14 +95,7 @@ def read_picture(image: Picture, where: str) -> Image.Image:
     from PIL import Image
 
     if isinstance(image, str | os.PathLike):
-        path = Path(image)
-        if not path.is_file():
-            here = "" if path.is_absolute() else f" (in {Path.cwd()})"
-            raise CaseError(f"{where}: {'is a folder' if path.is_dir() else 'no such file'}: {path}{here}")
-        with _errors_as_case_errors(where, path), Image.open(path) as opened:
-            # Pillow hands EPS to Ghostscript: reading one would run a program out of a data file.
-            if opened.format == "EPS":
-                raise CaseError(f"{where}: is an EPS file (convert it to PNG or JPEG): {path}")
+        with _opened(Path(image), where) as opened:
             return _upright(opened)
     with _errors_as_case_errors(where, None):
         if isinstance(image, Image.Image):
@@ -114,14 +126,35 @@ def check_picture(image: object, where: str) -> None:
         )
 
 
+@contextmanager
+def _opened(path: Path, where: str) -> Iterator[Image.Image]:
+    """A file's picture, of which only the header is read; what is wrong with it is a `CaseError`."""
+    from PIL import Image
+
+    if not path.is_file():
+        here = "" if path.is_absolute() else f" (in {Path.cwd()})"
+        raise CaseError(f"{where}: {'is a folder' if path.is_dir() else 'no such file'}: {path}{here}")
+    with _errors_as_case_errors(where, path), Image.open(path) as opened:
+        # Pillow hands EPS to Ghostscript: reading one would run a program out of a data file.
+        if opened.format == "EPS":
+            raise CaseError(f"{where}: is an EPS file (convert it to PNG or JPEG): {path}")
+        yield opened
+
+
 def _upright(picture: Image.Image) -> Image.Image:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    _check_size(picture)
+    picture.load()
+    return ImageOps.exif_transpose(picture)
+
+
+def _check_size(picture: Image.Image) -> None:
+    from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and picture.width * picture.height > limit:
         raise Image.DecompressionBombError(f"{picture.width} × {picture.height}")
-    picture.load()
-    return ImageOps.exif_transpose(picture)
 
 
 @contextmanager
