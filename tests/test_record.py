@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cnnaudit import record
 from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.findings import AuditFailure, Finding
+from pytest_cnnaudit.findings import AuditFailure, Finding, TextEvidence
 from pytest_cnnaudit.record import Course, Failure, Recorder
 
 TEST = "test_pets.py::test_looks"
@@ -113,7 +113,7 @@ def _record(*findings, **changes):
         "cases": [["two", "b"], ["one", "a"], ["twin", "a"]],
         "model": {"parameters": 1},
     }
-    part = {"test": TEST, "state": "finished", "findings": [record.to_json(record.asdict(one)) for one in findings]}
+    part = {"test": TEST, "state": "finished", "findings": [record.to_json(one) for one in findings]}
     arguments = {"complete": True, "options": {"seed": 0}, **changes}
     return record.make_record([part], [{"cases": [["one", "a"]]}, about], **arguments)
 
@@ -142,7 +142,7 @@ class TestRecord:
         assert (made["model"], made["started"]) == ({"parameters": 1}, "2026-01-01T00:00:00+00:00")
 
     def test_the_evidence_stays_on_the_pages(self):
-        finding = Finding(TEST, "x", "failed", evidence=({"kind": "text"},))
+        finding = Finding(TEST, "x", "failed", evidence=(TextEvidence("Why", "So."),))
         assert "evidence" not in _record(finding)["findings"][0]
 
     def test_the_policy_is_what_was_demanded_not_what_came_out(self):

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,7 +28,7 @@ SCHEMA = 1
 JOURNAL = ".journal"
 PARTS = ".parts"
 A_DAY = 24 * 60 * 60
-ONLY_ON_PAGES = ("evidence", "kind", "texts", "settings")
+ONLY_ON_PAGES = ("evidence", "kind", "texts", "settings", "lines", "page")
 THRESHOLD = ("name", "value", "direction")
 """What schema 1 holds of a threshold."""
 
@@ -184,8 +184,7 @@ class Recorder:
         return self.folder / f"{page_name(test)}{JOURNAL}"
 
     def _write(self, test: str, part: Mapping[str, Any]) -> None:
-        findings = [asdict(finding) for finding in part["findings"]]
-        write_json(self.folder / f"{page_name(test)}.json", {**part, "findings": findings})
+        write_json(self.folder / f"{page_name(test)}.json", part)
 
 
 def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -204,7 +203,7 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
                 "error",
                 message="The test did not finish: it was interrupted, or the worker that ran it was lost.",
             )
-            part["findings"].append(to_json(asdict(lost)))
+            part["findings"].append(to_json(lost))
     return sorted(parts, key=lambda part: str(part["test"])), about
 
 
