@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -88,8 +88,8 @@ class Context:
 
     def warn(self, message: str, category: type[Warning]) -> None:
         """A warning at the line of the test that asked, however deep it arises."""
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        level, frame = 1, inspect.currentframe()
+        while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
             level, frame = level + 1, frame.f_back
         warnings.warn(message, category, stacklevel=level)
 

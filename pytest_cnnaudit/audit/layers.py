@@ -43,7 +43,7 @@ def chosen_layers(context: Context, layers: Sequence[str] | None, what: str) -> 
 
 def statistics(context: Context, cases: Any, layers: Sequence[Layer]) -> dict[str, LayerStats]:
     """Statistics of the layers' activations by path; an error where they can't be judged."""
-    from pytest_cnnaudit.engine.outputs import NonFiniteError
+    from pytest_cnnaudit.engine.errors import NonFiniteError
 
     paths = [layer.path for layer in layers]
     images = as_cases(cases)

@@ -21,7 +21,7 @@ from pytest_cnnaudit.findings import BarChart, CaseResult, Finding, LayerBar, Th
 from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine.outputs import NonFiniteError
+    from pytest_cnnaudit.engine.errors import NonFiniteError
 
 
 @assertion(
@@ -47,7 +47,7 @@ def assert_finite(context: Context, cases: Any, *, layers: Sequence[str] | None 
     values are an error; here they are what is judged, so NaN in a weight fails this assertion too: every
     picture counts as one with NaN, without a look at it.
     """
-    from pytest_cnnaudit.engine.outputs import NonFiniteError
+    from pytest_cnnaudit.engine.errors import NonFiniteError
 
     check_images(cases)
     images = as_cases(cases)
