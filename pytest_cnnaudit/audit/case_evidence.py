@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, InputCase, Mask
+from pytest_cnnaudit.cases import Box, Case, InputRow, Mask, Sample
 from pytest_cnnaudit.findings import (
     ClassProbability,
     ImageEvidence,
@@ -34,14 +34,14 @@ LONGEST_SIDE = 512
 LONGEST_SIDE_OF_FURTHER = 256
 
 
-def case_image(case: Case, *, embed: bool, longest_side: int = LONGEST_SIDE) -> ShownImage:
+def case_image(case: Sample, *, embed: bool, longest_side: int = LONGEST_SIDE) -> ShownImage:
     """The upright image, at most 512 pixels on its longest side, with its size in original pixels.
 
     Model input has no colors of its own: it is stretched, an edit of it as what it was made from, and says so.
     """
-    if not isinstance(case, InputCase):
+    if not isinstance(case, InputRow):
         return shown(open_picture(case), embed=embed, longest_side=longest_side)
-    untouched = case.edited_from.inputs if isinstance(case.edited_from, InputCase) else case.inputs
+    untouched = (case.edited_from or case).inputs
     low, high = float(untouched.min()), float(untouched.max())
     image = shown(_stretched(case.inputs, low, high), embed=embed, longest_side=longest_side)
     channels = case.inputs.shape[-1]
@@ -57,7 +57,7 @@ def _stretched(inputs: npt.NDArray[np.float32], low: float, high: float) -> Imag
     return Image.fromarray((pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)).astype(np.uint8))
 
 
-def further_case(case: Case, *, embed: bool) -> ShownImage:
+def further_case(case: Sample, *, embed: bool) -> ShownImage:
     """The image of a case for another's further views, of which there are many: at most 256 pixels."""
     return case_image(case, embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
 
@@ -83,7 +83,7 @@ def data_url(image: Image.Image, longest_side: int = LONGEST_SIDE) -> str:
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def regions(case: Case, given: Sequence[Box | Mask] | None, role: Role, *, embed: bool) -> tuple[ShownRegion, ...]:
+def regions(case: Sample, given: Sequence[Box | Mask] | None, role: Role, *, embed: bool) -> tuple[ShownRegion, ...]:
     """The case's regions, or those that stand for them; without `embed` a mask is its box."""
     if given is not None:
         return tuple(_region(one, role, embed) for one in given)

@@ -18,7 +18,7 @@ from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged, Judgement
 from pytest_cnnaudit.audit.populations import Region
 from pytest_cnnaudit.audit.rule import Rule
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Sample
 from pytest_cnnaudit.findings import BarChart, CaseEvidence, Finding, Part, PartBar, Role, View
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.record.provenance import case_digest
@@ -41,7 +41,7 @@ def case_finding(
     controls: Mapping[str, float] | None = None,
     lines: Sequence[str] = (),
     views: Callable[[int], Sequence[View]] = lambda _: (),
-    images: Sequence[Case] | None = None,
+    images: Sequence[Sample] | None = None,
 ) -> Finding:
     """The finding on cases that were judged one by one: what the assertion returns.
 
@@ -137,7 +137,7 @@ def _parts_chart(judgements: Sequence[Judgement], by: str) -> BarChart:
 def _shown(
     context: Context,
     judged: Judged,
-    images: Sequence[Case],
+    images: Sequence[Sample],
     maps: Heatmaps | None,
     given: Sequence[Region] | None,
     role: Role,
@@ -164,7 +164,7 @@ def _shown(
     ]
 
 
-def _near_chance(context: Context, cases: Sequence[Case], logits: Any) -> str:
+def _near_chance(context: Context, cases: Sequence[Sample], logits: Any) -> str:
     """A line, and a warning once a session, where the labels are predicted no better than by chance.
 
     Only for classes that exclude each other: of a sigmoid's several classes the first is no answer.

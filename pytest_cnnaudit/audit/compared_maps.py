@@ -15,7 +15,7 @@ from pytest_cnnaudit.audit import case_evidence
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Score, no_evidence
 from pytest_cnnaudit.audit.limits import holds
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Sample
 from pytest_cnnaudit.findings import Threshold, View
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def noted(value: float, note: str, limit: Threshold, single: bool, chance: float
     return Score(value, chance, note=note if single or not holds(value, limit) else "")
 
 
-def map_view(context: Context, title: str, case: Case, maps: Heatmaps, index: int, score: Score | None = None) -> View:
+def map_view(
+    context: Context, title: str, case: Sample, maps: Heatmaps, index: int, score: Score | None = None
+) -> View:
     """A case's picture with a second heatmap over it."""
     value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"
     note = "no positive evidence" if maps.empty[index] else value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Sample
 from pytest_cnnaudit.findings import Finding
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
@@ -28,7 +28,7 @@ class Recorder(Protocol):
     def add(self, finding: Finding) -> None:
         """Keep a finding of a running test."""
 
-    def saw(self, cases: Iterable[Case], digest_of: Callable[[Case], str]) -> None:
+    def saw(self, cases: Iterable[Sample], digest_of: Callable[[Sample], str]) -> None:
         """Note the cases that were judged, for the record's digest of the data."""
 
     def page(self, test: str) -> Path:

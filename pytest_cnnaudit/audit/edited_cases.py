@@ -20,7 +20,7 @@ from pytest_cnnaudit.audit.editing import Edit, Place, Subject
 from pytest_cnnaudit.audit.limits import LARGEST_ALLOWED_REGION, ROUNDING
 from pytest_cnnaudit.audit.perturbing import with_picture
 from pytest_cnnaudit.audit.populations import Region, where
-from pytest_cnnaudit.cases import Box, Case, check_region, check_regions
+from pytest_cnnaudit.cases import Box, Case, Sample, check_region, check_regions
 from pytest_cnnaudit.findings import View
 from pytest_cnnaudit.preprocessing import on_white, open_picture
 
@@ -52,7 +52,7 @@ def ask_about_edits(
     """Asks the model about all edited pictures in one stream of batches; each is made when its batch is."""
     counts, problems, changed = [0] * len(population), [""] * len(population), [False] * len(population)
 
-    def stream() -> Iterator[Case]:
+    def stream() -> Iterator[Sample]:
         for index, case in enumerate(population):
             subject = _subject(context, case, index, given)
             width, height = subject.geometry.source_width, subject.geometry.source_height

@@ -16,7 +16,7 @@ from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit.limits import holds
 from pytest_cnnaudit.audit.populations import case_id, partition
 from pytest_cnnaudit.audit.rule import Rule
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Sample
 from pytest_cnnaudit.findings import CaseResult, Threshold, excess_over
 
 
@@ -50,7 +50,7 @@ class Judged:
     yes or no, the share of the cases that pass must also be that far above the mean chance of a pass.
     """
 
-    cases: Sequence[Case]
+    cases: Sequence[Sample]
     scores: Sequence[Score]
     limits: tuple[Threshold, ...]
     single: bool

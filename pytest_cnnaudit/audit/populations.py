@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, CaseError, InputCase, Mask, Picture, as_regions
+from pytest_cnnaudit.cases import Box, Case, CaseError, InputRow, Mask, Picture, Sample, as_regions
 
 Region: TypeAlias = Box | Mask
 Images: TypeAlias = "Case | PathLike[str] | Image.Image | npt.NDArray[Any] | Iterable[Case | Picture]"
 """What assertions take that need neither region nor label; an array of four dimensions is model input."""
 
 
-def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -> list[Case]:
+@overload
+def as_population(cases: Any, *, pictures: bool = False) -> list[Case]: ...
+@overload
+def as_population(cases: Any, *, pictures: bool = False, inputs: Literal[True]) -> list[Sample]: ...
+def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -> Any:
     """The cases as a list; an error that names the argument for anything else, for none, and for one id twice.
 
     With `pictures`, for assertions that need neither region nor label, paths, `PIL.Image`s and `uint8` arrays
@@ -28,7 +32,7 @@ def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -
     `(N, H, W, C)`, which is model input.
     """
     if inputs and getattr(cases, "ndim", 0) == 4:
-        cases = [InputCase(row, source=f"case {index}") for index, row in enumerate(np.asarray(cases))]
+        cases = [InputRow(row, source=f"case {index}") for index, row in enumerate(np.asarray(cases))]
     elif pictures or inputs:
         cases = _images_as_cases(cases)
     if not isinstance(cases, Case) and (isinstance(cases, str) or not isinstance(cases, Sequence)):
@@ -36,7 +40,8 @@ def as_population(cases: Any, *, pictures: bool = False, inputs: bool = False) -
     population = [cases] if isinstance(cases, Case) else list(cases)
     if not population:
         raise ValueError("cases is empty: there is nothing to judge")
-    wrong = next((case for case in population if not isinstance(case, Case)), None)
+    kinds = (Case, InputRow) if inputs else Case
+    wrong = next((case for case in population if not isinstance(case, kinds)), None)
     if wrong is not None:
         raise TypeError(f"cases must hold Cases only, not {type(wrong).__name__}")
     names = [case_id(case, index) for index, case in enumerate(population)]
@@ -70,11 +75,11 @@ def _images_as_cases(cases: Any) -> Any:
     return [Case(one) if isinstance(one, kinds) else one for one in cases]
 
 
-def as_cases(images: Any) -> list[Case] | None:
+def as_cases(images: Any) -> list[Sample] | None:
     """The images as cases where they are one or several; None for anything else, which the engine reads."""
-    if isinstance(images, Case):
+    if isinstance(images, Sample):
         return [images]
-    if isinstance(images, Sequence) and len(images) and all(isinstance(image, Case) for image in images):
+    if isinstance(images, Sequence) and len(images) and all(isinstance(image, Sample) for image in images):
         return list(images)
     return None
 
@@ -91,7 +96,7 @@ def check_images(cases: Any) -> None:
         raise ValueError("cases is empty: there are no images to judge")
     known = as_cases(cases)
     if known is not None:
-        as_population(known)
+        as_population(known, inputs=True)
 
 
 def image_names(cases: Any, n: int) -> list[str]:
@@ -113,7 +118,7 @@ def check_parts(cases: Any, by: str | None) -> None:
         partition(as_population(cases, inputs=True), by, isinstance(cases, Case))
 
 
-def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hashable, list[int]]:
+def partition(cases: Sequence[Sample], by: str, single: bool = False) -> dict[Hashable, list[int]]:
     """The positions of each label's cases, or of each group's, in the order of the cases.
 
     A case with several labels is among the cases of each. Labels are told apart as they are written. Raises
@@ -134,12 +139,12 @@ def partition(cases: Sequence[Case], by: str, single: bool = False) -> dict[Hash
     return parts
 
 
-def case_id(case: Case, index: int) -> str:
+def case_id(case: Sample, index: int) -> str:
     """What a finding calls the case."""
     return f"case {index}" if case.name == "case" and case.id is None else case.name
 
 
-def where(case: Case, index: int) -> str:
+def where(case: Sample, index: int) -> str:
     """What an error message about the case begins with."""
     return case_id(case, index) if case.where == "case" else case.where
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.populations import where
-from pytest_cnnaudit.cases import Case, check_labels
+from pytest_cnnaudit.cases import Sample, check_labels
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Engine, Heatmaps
@@ -22,7 +22,7 @@ Target: TypeAlias = str | int | Sequence[str | int] | None
 
 
 def explain(
-    context: Context, cases: Sequence[Case], target: Target, method: str | MethodFunction, layer: str | None
+    context: Context, cases: Sequence[Sample], target: Target, method: str | MethodFunction, layer: str | None
 ) -> tuple[Heatmaps, str]:
     """The cases' heatmaps for their targets, and what the targets are called in the finding."""
     check_labels_of(context, cases)
@@ -30,12 +30,12 @@ def explain(
     return context.cache.heatmaps(cases, targets=classes, method=method, layer=layer, seed=context.seed), aim
 
 
-def check_labels_of(context: Context, cases: Sequence[Case]) -> None:
+def check_labels_of(context: Context, cases: Sequence[Sample]) -> None:
     """`CaseError` naming the case for the first label that is not a class of the model."""
     check_labels(cases, context.engine.class_names, context.engine.num_classes)
 
 
-def targets_of(context: Context, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
+def targets_of(context: Context, cases: Sequence[Sample], target: Target) -> tuple[list[int | None], str]:
     """Class indices (None: the predicted one), and what they are called in the finding."""
     if target is None:
         labelled = [case.label is not None for case in cases]
@@ -54,7 +54,7 @@ def targets_of(context: Context, cases: Sequence[Case], target: Target) -> tuple
     return [_class_of(context.engine, one, case, index) for index, (one, case) in rows], aim
 
 
-def classes_of(context: Context, cases: Sequence[Case], target: Target) -> tuple[list[int], str]:
+def classes_of(context: Context, cases: Sequence[Sample], target: Target) -> tuple[list[int], str]:
     """Class indices, those of predicted classes included, and what they are called in the finding."""
     check_labels_of(context, cases)
     targets, aim = targets_of(context, cases, target)
@@ -62,7 +62,7 @@ def classes_of(context: Context, cases: Sequence[Case], target: Target) -> tuple
     return [predicted[at] if one is None else one for at, one in enumerate(targets)], aim
 
 
-def _class_of(engine: Engine, target: str | int, case: Case, index: int) -> int | None:
+def _class_of(engine: Engine, target: str | int, case: Sample, index: int) -> int | None:
     if target == "predicted":
         return None
     if target != "label":

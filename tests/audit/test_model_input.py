@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import integrate, ndimage
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, metrics
-from pytest_cnnaudit.cases import InputCase
+from pytest_cnnaudit.cases import InputRow
 from pytest_cnnaudit.engine.cache import Results
 from pytest_cnnaudit.record.provenance import case_digest, picture_key
 
@@ -170,8 +170,8 @@ def test_the_same_numbers_as_picture_and_as_input_are_two_things(audit_of):
     one = picture(red=halves(10, 90))
     assert np.argmax(audit.heatmaps([Case(one)], target="red").maps[0, 0]) == 0
     audit.assert_stable(one[None])
-    assert picture_key(Case(one)) != picture_key(InputCase(one))
-    assert np.argmax(audit.heatmaps([InputCase(one)], target="red").maps[0, 0]) == 2
+    assert picture_key(Case(one)) != picture_key(InputRow(one))
+    assert np.argmax(audit.heatmaps([InputRow(one)], target="red").maps[0, 0]) == 2
 
 
 def test_the_record_knows_of_its_content(audit, recorder):
@@ -180,7 +180,7 @@ def test_the_record_knows_of_its_content(audit, recorder):
     recorder.describe("main", {})
     text = (recorder.folder / "about-main.json").read_text(encoding="utf-8")
     assert text.count('"case"') == 4
-    assert case_digest(InputCase(INPUTS[0])) in text
+    assert case_digest(InputRow(INPUTS[0])) in text
 
 
 class TestMessages:

@@ -19,7 +19,7 @@ from pytest_cnnaudit.audit.judged_cases import Judged
 from pytest_cnnaudit.audit.populations import Images, as_population, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, class_name, explain
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.findings import Finding, Threshold, View
 
@@ -85,7 +85,7 @@ def assert_class_discriminative(
     return case_finding(context, judged, Rule(**rule), target=aim, maps=maps, lines=lines, views=views)
 
 
-def _other_classes(context: Context, other: Any, cases: Sequence[Case], maps: Heatmaps) -> list[int]:
+def _other_classes(context: Context, other: Any, cases: Sequence[Sample], maps: Heatmaps) -> list[int]:
     """The second class of each case, which must not be the first one."""
     if isinstance(other, (str, int, np.integer)):
         each: list[Any] = [other] * len(cases)

@@ -23,7 +23,7 @@ from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.populations import Images, as_population, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, class_name, explain
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.checks import integer, number
 from pytest_cnnaudit.findings import Curve, Finding, Threshold, View
 from pytest_cnnaudit.findings import Curves as Chart
@@ -98,14 +98,16 @@ def _mean_areas(judgeable: Sequence[_Areas]) -> str:
     return f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random"
 
 
-def _curves(context: Context, cases: Sequence[Case], maps: Heatmaps, usable: Sequence[int], steps: int) -> list[_Areas]:
+def _curves(
+    context: Context, cases: Sequence[Sample], maps: Heatmaps, usable: Sequence[int], steps: int
+) -> list[_Areas]:
     """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
     if not usable:
         return []
     lengths: list[int] = []
     fractions: list[Floats] = []
 
-    def edited() -> Iterator[Case]:
+    def edited() -> Iterator[Sample]:
         for index in usable:
             curves, order, random = _orders(context, cases[index], maps, index)
             # The ends of both are the same, whatever the order between.
@@ -128,7 +130,7 @@ def _curves(context: Context, cases: Sequence[Case], maps: Heatmaps, usable: Seq
     return areas
 
 
-def _orders(context: Context, case: Case, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
+def _orders(context: Context, case: Sample, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
     """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
     grid = (maps.signed.shape[1], maps.signed.shape[2])
     order = metrics.relevance_order(maps.maps[index])
@@ -138,9 +140,9 @@ def _orders(context: Context, case: Case, maps: Heatmaps, index: int) -> tuple[C
     return Curves(pixels, geometry, grid), order, subject.random("order").permutation(len(order))
 
 
-def _pixels(context: Context, case: Case) -> Any:
+def _pixels(context: Context, case: Sample) -> Any:
     """A picture's pixels `(H, W, C)`; model input itself, of any number of channels."""
-    if isinstance(case, InputCase):
+    if isinstance(case, InputRow):
         return case.inputs
     picture = open_picture(case)
     if context.engine.preprocessing.bound(context.engine.input_shape).color != "rgba":
@@ -148,7 +150,7 @@ def _pixels(context: Context, case: Case) -> Any:
     return edits.as_pixels(picture)
 
 
-def _curve_views(context: Context, case: Case, maps: Heatmaps, index: int, areas: _Areas) -> list[View]:
+def _curve_views(context: Context, case: Sample, maps: Heatmaps, index: int, areas: _Areas) -> list[View]:
     """The images half-way of both curves, and the curves themselves."""
     curves, order, _ = _orders(context, case, maps, index)
     counts, shares = curves.steps(order, len(areas.fractions) - 1)

@@ -22,7 +22,7 @@ from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, a
 from pytest_cnnaudit.audit.populations import Images, as_population
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, explain
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import integer, number
 from pytest_cnnaudit.findings import Finding, Threshold, View
 
@@ -164,7 +164,7 @@ def assert_follows(
 
 def _noisy_maps(
     context: Context,
-    cases: Sequence[Case],
+    cases: Sequence[Sample],
     maps: Heatmaps,
     noise: float,
     samples: int,
