@@ -149,7 +149,7 @@ class TestFollows:
         values = together(audit.assert_follows, CASES, transform)
         assert values == pytest.approx([1] * 5)
 
-    def test_chance_is_what_a_map_thatstays_in_its_place_would_reach(self, audit):
+    def test_chance_is_what_a_map_that_stays_in_its_place_would_reach(self, audit):
         finding = audit.assert_follows(case(red=halves(10, 90)))
         assert (finding.value, finding.chance) == (pytest.approx(1), pytest.approx(-1))
         symmetric = np.repeat([[10, 90, 90, 10]], 4, axis=0)
