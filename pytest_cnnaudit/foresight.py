@@ -7,12 +7,33 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_cnnaudit.engine.passes import Wanted
+
+
+_WANTED = {
+    "class_evidence": {
+        *("predict", "assert_predicts", "assert_mass_inside", "assert_avoids", "assert_points_at", "assert_iou"),
+        *("assert_object_matters", "assert_object_suffices", "assert_ignores_patch", "assert_ignores_background"),
+    },
+    "sparsity": {"assert_sparsity_rises", "assert_no_dead_filters"},
+    "finiteness": {"assert_finite"},
+}
+"""What of the model is wanted, by the names that say so."""
+
+
+def wanted(names: Collection[str]) -> list[Wanted]:
+    """What is wanted of a model by what has these names."""
+    from pytest_cnnaudit.engine import passes
+
+    return [getattr(passes, what) for what, known in _WANTED.items() if not known.isdisjoint(names)]
 
 
 def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:

@@ -30,7 +30,7 @@ from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
-    from pytest_cnnaudit.engine.cache import Results
+    from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.engine.engine import SeveralLayers, SeveralMethods
     from pytest_cnnaudit.engine.methods import MethodFunction
 
@@ -127,7 +127,7 @@ class Base:
     """The engine's methods, and what the assertions share."""
 
     def __init__(
-        self, test: str, recorder: Recorder, results: Callable[[], Results], settings: Settings | None = None
+        self, test: str, recorder: Recorder, results: Callable[[], Cache], settings: Settings | None = None
     ) -> None:
         self._test = test
         self._recorder = recorder
@@ -187,7 +187,7 @@ class Base:
         return self.engine.filter_patterns(layer, filters, **{"seed": self._settings.seed, **options})
 
     @property
-    def _results(self) -> Results:
+    def _results(self) -> Cache:
         return self._get_results()
 
     @property

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import keras
 import numpy as np
@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
+from pytest_cnnaudit.engine.models.keras.axes import channels_last
 from pytest_cnnaudit.engine.models.keras.backends import State, Tensor, Watch
-from pytest_cnnaudit.engine.models.keras.network import channels_last
+from pytest_cnnaudit.engine.models.keras.layers import is_affine
 from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 from pytest_cnnaudit.engine.ranges import Expectation
 
@@ -156,7 +157,7 @@ def filter_patterns(engine: Engine, name: str, filters: int | Sequence[int] | No
     init, seed = options.pop("init"), _seed(options.pop("seed"), engine.seed)
     shape = (*_size(options.pop("size")), engine.input_shape[2] or 3)
     input_range = _range(options.pop("input_range"), engine)
-    ascent = _checked(Ascent(layer=layer, shape=shape, input_range=input_range, **options))
+    ascent = _checked(Ascent(layer=cast(Any, layer), shape=shape, input_range=input_range, **options))
     if ascent not in engine._paces:
         engine._network.check_float_picture()
         while len(engine._paces) >= _MOST_PACES:
@@ -184,7 +185,7 @@ def filter_activations(engine: Engine, name: str, index: int, pictures: npt.Arra
         raise ValueError(f"pictures have the shape {batch.shape}; (N, H, W, C) is expected")
     channels_first = layer.is_spatial and keras.config.image_data_format() == "channels_first"
     _filters(index, layer.path, int(layer.output_shape[1 if channels_first else -1] or 0))
-    found = engine._network.filter_outputs(batch, layer, index)
+    found = engine._network.filter_outputs(batch, layer.path, index)
     if not np.isfinite(found).all():
         raise NonFiniteError(f"The filter {index} of the layer {layer.path!r} gives NaN or infinity")
     weights = _cell_weights(found.shape[1:])[0]
@@ -231,7 +232,7 @@ def _size(size: Any) -> tuple[int, int]:
 
 def _range(input_range: Any, engine: Engine) -> tuple[float, float]:
     if input_range is None:
-        return _derived_range(engine._network.structure.expects)
+        return _derived_range(engine._network.expects)
     bounds = tuple(input_range) if isinstance(input_range, (tuple, list)) else ()
     try:
         low, high = (float(bound) for bound in bounds)
@@ -317,7 +318,7 @@ def _probe(engine: Engine, ascent: Ascent) -> Pace:
     size = sum(4 * math.prod(int(side) for side in call.output.shape) for call in calls)
     network, taken = engine._network, tuple(int(side) for side in calls[-1].inputs[0].shape)
     climb = _Climb(engine, ascent, taken, _loss_scale(found[0]))
-    return Pace(network.one_at_a_time(network.backend.looped(climb, engine.model)), shape[-1], size)
+    return Pace(tracing.one_at_a_time(network.backend.looped(climb, engine.model)), shape[-1], size)
 
 
 def _in_short(error: Exception) -> str:
@@ -448,7 +449,7 @@ class _Climb:
     loss_scale: float
 
     def prepare(self, start: Tensor, losses: Tensor, shifts: Tensor, filters: Tensor) -> tuple[State, State]:
-        chosen = self._weights(filters) if tracing.is_affine(self.ascent.layer) else (filters,)
+        chosen = self._weights(filters) if is_affine(self.ascent.layer) else (filters,)
         return (start, losses), (shifts, *chosen)
 
     def step(self, index: Tensor, state: State, fixed: State) -> State:

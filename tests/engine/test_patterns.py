@@ -11,6 +11,7 @@ from pytest_cnnaudit import Engine, FilterPatterns
 from pytest_cnnaudit.engine import patterns
 from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
+from pytest_cnnaudit.engine.models.keras.layers import is_affine
 
 LAYER, SIZE = "sepconv3", (40, 40)
 
@@ -123,8 +124,8 @@ def test_an_affine_layer_is_climbed_as_any_other(layer):
     engine = Engine(model)
     options = {"steps": 5, "size": (16, 17), "step_size": 0.5}
     affine, other = (engine.filter_patterns(name, **options) for name in ("affine", "after"))
-    assert tracing.is_affine(engine.layer("affine"))
-    assert not tracing.is_affine(engine.layer("after"))
+    assert is_affine(engine.layer("affine"))
+    assert not is_affine(engine.layer("after"))
     np.testing.assert_allclose(affine.images, other.images, atol=1e-4)
     np.testing.assert_allclose(affine.losses, other.losses, rtol=1e-4, atol=1e-6)
 
@@ -145,7 +146,7 @@ def test_an_affine_layer_called_twice_is_climbed_at_its_call():
 @pytest.mark.parametrize("options", [{"activation": "relu"}, {"dtype": "mixed_float16"}])
 def test_what_is_not_affine_in_float32_is_not_taken_for_it(options):
     engine = Engine(linear(**options))
-    assert not tracing.is_affine(engine.layer("conv"))
+    assert not is_affine(engine.layer("conv"))
 
 
 def test_pixel_normalisation_gives_every_pixel_a_whole_step():
@@ -286,7 +287,7 @@ def test_the_call_is_left_at_the_last_of_several_layers():
             outputs = tracing.outputs_until(wanted, lambda: model(pictures, training=False))
         shapes.extend(tuple(output.shape) for output in outputs)
 
-    engine._network.backend.abstract(run, model, [((2, 8, 8, 3), "float32")])
+    engine._model.backend.abstract(run, model, [((2, 8, 8, 3), "float32")])
     assert shapes == [(2, 6, 6, 4), (2, 3, 3, 4)]
     assert seen == []
 
