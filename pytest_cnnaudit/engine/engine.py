@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError, check_labels
 from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.engine.ascent import Normalization, Parametrization
 from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
@@ -30,7 +31,7 @@ from pytest_cnnaudit.engine.models.keras import kernels
 from pytest_cnnaudit.engine.models.keras.loading import check_model, load_model
 from pytest_cnnaudit.engine.models.keras.network import Network, Structure, finite
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
-from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Parametrization
+from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.probing import Probe, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
@@ -99,7 +100,6 @@ class Engine:
         for name in self._other_inputs:
             if self._network.inputs.find(name) is self._network.inputs.explained:
                 raise ValueError(f"other_inputs has {name!r}, the picture that is explained: hand it over as images")
-        self._paces: dict[patterns.Ascent, patterns.Pace] = {}
         self._ranges = RangeWatch(self.model.name, lambda: self._structure.expects)
 
     # What the model is made of
@@ -407,16 +407,17 @@ class Engine:
         `NonFiniteError` where the ascent runs into NaN or infinity.
         """
         return patterns.filter_patterns(
-            self,
+            self._network,
             layer,
             filters,
-            steps=steps,
-            step_size=step_size,
             size=size,
-            normalize=normalize,
             input_range=input_range,
             init=init,
-            seed=seed,
+            seed=self.seed if seed is None else seed,
+            batch_size=self.batch_size,
+            steps=steps,
+            step_size=step_size,
+            normalize=normalize,
             jitter=jitter,
             total_variation=total_variation,
             l2=l2,
@@ -434,7 +435,7 @@ class Engine:
 
         With it as `init`, patterns differ by their filters alone.
         """
-        return patterns.pattern_start(self, size, input_range, seed)
+        return patterns.pattern_start(self._network, size, input_range, self.seed if seed is None else seed)
 
     def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
@@ -442,7 +443,7 @@ class Engine:
         `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
         to there take. Raises `NonFiniteError` for NaN or infinity.
         """
-        return patterns.filter_activations(self, layer, index, pictures)
+        return patterns.filter_activations(self._network, layer, index, pictures)
 
     def inputs(self, images: Any) -> ModelInputs:
         """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.

@@ -8,7 +8,7 @@ from keras import layers, ops
 from test_engine import Counting, Failing, operations_of, snapshot
 
 from pytest_cnnaudit import Engine, FilterPatterns
-from pytest_cnnaudit.engine import patterns
+from pytest_cnnaudit.engine import ascent, fourier
 from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
 
@@ -439,8 +439,8 @@ def test_new_weights_are_seen():
 def test_the_fastest_chunk_is_found_by_halving_and_doubling(monkeypatch, seconds, largest, expected):
     """What a step of a chunk takes, by its size; for 64 filters."""
     rows = []
-    monkeypatch.setattr(patterns, "_seconds", lambda run: seconds[len(run() or rows[-1])])
-    found = patterns._measured(8, largest, 64, 10**9, lambda chunk, steps: rows.append(chunk))
+    monkeypatch.setattr(ascent, "shortest_seconds", lambda run: seconds[len(run() or rows[-1])])
+    found = ascent.fastest_chunk(8, largest, 64, 10**9, lambda chunk, steps: rows.append(chunk))
     assert found == expected
 
 
@@ -495,13 +495,13 @@ def test_activations_that_are_not_finite_are_an_error(engine):
 
 @pytest.mark.parametrize("side", [1, 2, 7, 8])
 def test_waves_are_orthonormal(side):
-    waves = patterns._waves(side)
+    waves = fourier.waves(side)
     np.testing.assert_allclose(waves @ waves.T, np.eye(side), atol=1e-12)
 
 
 def test_waves_by_rising_frequency():
-    np.testing.assert_allclose(patterns._frequencies(6) * 6, [0, 1, 1, 2, 2, 3])
-    spectrum = np.abs(np.fft.fft(patterns._waves(6), axis=0))
+    np.testing.assert_allclose(fourier.frequencies(6) * 6, [0, 1, 1, 2, 2, 3])
+    spectrum = np.abs(np.fft.fft(fourier.waves(6), axis=0))
     for column, frequency in enumerate([0, 1, 1, 2, 2, 3]):
         assert set(np.flatnonzero(spectrum[:, column] > 1e-9)) == {frequency, -frequency % 6}
 
@@ -528,7 +528,7 @@ def test_a_step_in_waves_is_the_gradient_through_them(trunk, engine):
     gains /= np.sqrt((gains**2).mean())
     colours = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
     colours /= np.sqrt((colours**2).sum() / 3)
-    waves = patterns._waves(40)
+    waves = fourier.waves(40)
     through = np.einsum("hk,hwc,wl,cd->kld", waves, gradient, waves, colours) * gains[..., None]
     step = 10 * through / np.linalg.norm(through)
     change = np.einsum("hk,kld,wl,cd->hwc", waves, step * gains[..., None], waves, colours)

@@ -18,15 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.engine import outputs
+from pytest_cnnaudit.engine.ascent import Ascent, Climber
 from pytest_cnnaudit.engine.errors import ModelError, NonFiniteError
 from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
 from pytest_cnnaudit.engine.layers import find_layer
 from pytest_cnnaudit.engine.models.keras import backends, tracing
+from pytest_cnnaudit.engine.models.keras.ascent import Climbers
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.data_format import channels_last, is_channels_first
+from pytest_cnnaudit.engine.models.keras.expectation import expectation
 from pytest_cnnaudit.engine.models.keras.fresh_weights import FreshWeights, fresh_weights
 from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer
 from pytest_cnnaudit.engine.outputs import Activation
-from pytest_cnnaudit.engine.ranges import Expectation, expectation
+from pytest_cnnaudit.engine.ranges import Expectation
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = tuple[Array, ...]
@@ -79,6 +83,7 @@ class Network:
         self._is_linear = False
         self._depends: set[str] = set()
         self._fresh: FreshWeights | None = None
+        self._climbers = Climbers()
 
     @cached_property
     def structure(self) -> Structure:
@@ -110,6 +115,16 @@ class Network:
     def layer(self, name: str) -> TracedLayer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
         return find_layer(self.structure.layers, name)
+
+    @property
+    def layers(self) -> tuple[TracedLayer, ...]:
+        """Every call of a layer or bare operation, in execution order."""
+        return self.structure.layers
+
+    @property
+    def expects(self) -> Expectation:
+        """The values the model is made for."""
+        return self.structure.expects
 
     @property
     def num_classes(self) -> int:
@@ -196,14 +211,24 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
-    def filter_outputs(self, pictures: Array, layer: TracedLayer, index: int) -> Array:
-        """One channel of the layer's output for pictures `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
+    def climber(self, ascent: Ascent) -> Climber:
+        """See `Climbs`."""
+        return self._climbers.of(self, ascent)
+
+    def filter_count(self, layer: str) -> int:
+        """See `Climbs`."""
+        found = self.layer(layer)
+        return int(found.output_shape[1 if found.is_spatial and is_channels_first() else -1] or 0)
+
+    def filter_outputs(self, images: Array, layer: str, index: int) -> Array:
+        """See `Climbs`; images of any size."""
+        found = self.layer(layer)
 
         def program(tensors: Tensor, channel: Tensor) -> Tensor:
-            return keras.ops.take(keras.ops.cast(self.output_of(layer, tensors), "float32"), channel, axis=-1)
+            return keras.ops.take(keras.ops.cast(self.output_of(found, tensors), "float32"), channel, axis=-1)
 
-        arrays = (pictures, np.asarray(index, np.int32))
-        return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
+        arrays = (images, np.asarray(index, np.int32))
+        return np.asarray(self._function("filter", program, arrays, (found,))(*arrays))
 
     def inside(
         self, arrays: Arrays, reduced: Sequence[TracedLayer], finite: Sequence[TracedLayer]
@@ -479,7 +504,7 @@ class Network:
         with tracing.remembered(self.model, layer) as before:
             self.call(tensors)
         activation = before.target
-        axis = 1 if _is_channels_first() else 3
+        axis = 1 if is_channels_first() else 3
         channels = activation.shape[axis]
         chunks = -(-(channels + 1) // chunk)
 
@@ -503,7 +528,7 @@ class Network:
         layers = self.structure.layers
         start = next(index for index, one in enumerate(layers) if one.path == layer.path)
         sizes = [int(np.prod([side or 1 for side in one.output_shape])) * 4 for one in layers[start:]]
-        channels = layer.output_shape[1 if _is_channels_first() else -1] or 1
+        channels = layer.output_shape[1 if is_channels_first() else -1] or 1
         return int(np.clip(_HEAD_BYTES // max(1, sum(sizes)), 1, channels + 1))
 
     # The recording
@@ -579,17 +604,6 @@ def finite(array: Array, what: str, name: Callable[[int], str]) -> Array:
     return array
 
 
-def channels_last(tensor: Tensor) -> Tensor:
-    """A layer's output with its channels in the last axis, whatever the model's data format."""
-    if _is_channels_first() and len(tensor.shape) == 4:
-        return keras.ops.transpose(tensor, (0, 2, 3, 1))
-    return tensor
-
-
-def _is_channels_first() -> bool:
-    return bool(keras.config.image_data_format() == "channels_first")
-
-
 def _sum_of_chosen(logits: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
     """Sum over the pictures of the target class' score; −1 stands for the predicted class."""
     ops = keras.ops
@@ -605,7 +619,7 @@ def _loss_scale(activation: Tensor) -> float:
 
 
 def _cells(shape: Sequence[int | None]) -> int:
-    first = 2 if _is_channels_first() else 1
+    first = 2 if is_channels_first() else 1
     return int(np.prod([side or 1 for side in shape[first : first + 2]]))
 
 
