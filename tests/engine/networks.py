@@ -351,3 +351,26 @@ def separable():
     x = layers.Add(name="add")([x, residual])
     x = layers.SeparableConv2D(10, 3, padding="same", use_bias=False, name="sepconv3")(layers.ReLU(name="act")(x))
     return assign_weights(keras.Model(picture, x, name="separable"))
+
+
+KERNEL_OF_COLORS = np.array([[3.0, 0.0, 1.0], [4.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
+
+
+def linear(first=None, **options):
+    """Filters (3, 4, 0), nothing, (1, 0, 0) on the colors of a pixel."""
+    picture = keras.Input((12, 12, 3))
+    x = picture if first is None else first(picture)
+    model = keras.Model(picture, layers.Conv2D(3, 1, use_bias=False, name="conv", **options)(x))
+    model.get_layer("conv").set_weights([KERNEL_OF_COLORS[None, None]])
+    return model
+
+
+ROWS: dict[str, list[int]] = {}
+
+
+class Listening(layers.Layer):
+    """Passes its input on and remembers how many pictures it was called with."""
+
+    def call(self, x):
+        ROWS.setdefault(self.name, []).append(x.shape[0])
+        return x
