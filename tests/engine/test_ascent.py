@@ -243,6 +243,19 @@ def test_half_precision_climbs_in_float32(policy, trunk_engine):
     np.testing.assert_allclose(found.losses, whole.losses, rtol=0, atol=0.02 * np.abs(whole.losses).max())
 
 
+@pytest.mark.parametrize("layer", [LAYER, "conv1_act"])
+def test_the_default_precision_of_keras_changes_nothing(layer, trunk):
+    """A keras.json may set it; a model in float32 climbs in float32 all the same."""
+    found = {}
+    for precision in ("float32", "float16"):
+        keras.config.set_floatx(precision)
+        try:
+            found[precision] = Engine(trunk).filter_patterns(layer, [0, 1], steps=3, size=SIZE, l2=0.1, jitter=2)
+        finally:
+            keras.config.set_floatx("float32")
+    np.testing.assert_array_equal(found["float16"].images, found["float32"].images)
+
+
 # Chunks
 
 
