@@ -1,10 +1,13 @@
 """Small real networks with weights written out or drawn by NumPy, the same on every backend."""
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from pytest_cnnaudit import Engine
 
 # The worked example: A = (ReLU(x), ReLU(−x)), pooled to (3/4, 1/4) for this picture; see `one_conv`.
 PICTURE = np.array([[1.0, 2.0], [-1.0, 0.0]], np.float32)[None, :, :, None]
@@ -276,6 +279,18 @@ BUILDERS = {
 def build(name, seed=0):
     """The named network with its NumPy weights."""
     return assign_weights(BUILDERS[name](), seed)
+
+
+@functools.cache
+def engine(name, **options):
+    """The engine of the named network that tests share: they leave its model as it is."""
+    return Engine(build(name), **options)
+
+
+@functools.cache
+def worked_example(head="linear"):
+    """The engine of `one_conv` that tests share."""
+    return Engine(one_conv(head))
 
 
 @contextlib.contextmanager

@@ -86,10 +86,18 @@ def test_pixel_normalisation_gives_every_pixel_a_whole_step():
     np.testing.assert_allclose(found.images[0], expected, rtol=1e-5)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(("side", "inner"), [(1, [0]), (2, [0, 1]), (3, [1]), (4, [1, 2]), (5, [2]), (6, [2, 3])])
 def test_a_small_grid_keeps_its_middle(side, inner):
-    found = Engine(linear()).filter_patterns("conv", [2], steps=1, size=(side, 12), init=np.zeros((side, 12, 3)))
-    assert np.flatnonzero(found.images[0, :, 5, 0]).tolist() == inner
+    weights = ascent.cell_weights((side, 12)).reshape(side, 12)
+    assert np.flatnonzero(weights[:, 5]).tolist() == inner
+    assert np.flatnonzero(weights[inner[0]]).tolist() == list(range(2, 10))
+    np.testing.assert_allclose(weights[weights > 0], 1 / (8 * len(inner)), rtol=1e-6)
+
+
+def test_a_small_grid_is_climbed_in_its_middle():
+    found = Engine(linear()).filter_patterns("conv", [2], steps=1, size=(4, 12), init=np.zeros((4, 12, 3)))
+    assert np.flatnonzero(found.images[0, :, 5, 0]).tolist() == [1, 2]
 
 
 def test_penalties_pull_towards_the_middle_and_smooth():
@@ -259,6 +267,7 @@ def test_the_default_precision_of_keras_changes_nothing(layer, trunk):
 # Chunks
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("seconds", "largest", "expected"),
     [

@@ -6,6 +6,8 @@ import pytest
 from pytest_cnnaudit import Engine
 from pytest_cnnaudit.engine import read_class_names
 
+pytestmark = pytest.mark.one_backend
+
 
 def test_class_names_from_a_file(tmp_path):
     path = tmp_path / "names.txt"

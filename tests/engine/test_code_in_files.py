@@ -92,6 +92,7 @@ def test_a_lambda_behind_a_text_is_not_executed(tmp_path, monkeypatch):
     assert not marker.exists()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["TFSMLayer", "TorchModuleWrapper"])
 def test_layers_that_run_other_code_are_refused(saved, tmp_path, name):
     change = change_of("config.json", lambda content: content.replace(b'"MaxPooling2D"', f'"{name}"'.encode()))
@@ -117,6 +118,7 @@ REFERENCES = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("place", ["model", "activation"])
 @pytest.mark.parametrize("kind", ["class", "function"])
 @pytest.mark.parametrize("reference", REFERENCES)

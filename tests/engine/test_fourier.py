@@ -16,12 +16,14 @@ def noise(count, seed=3):
     return networks.pictures(count, *SIZE, seed=seed, low=0.4, high=0.6)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("side", [1, 2, 7, 8])
 def test_waves_are_orthonormal(side):
     waves = fourier.waves(side)
     np.testing.assert_allclose(waves @ waves.T, np.eye(side), atol=1e-12)
 
 
+@pytest.mark.one_backend
 def test_waves_by_rising_frequency():
     np.testing.assert_allclose(fourier.frequencies(6) * 6, [0, 1, 1, 2, 2, 3])
     spectrum = np.abs(np.fft.fft(fourier.waves(6), axis=0))

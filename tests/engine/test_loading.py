@@ -28,11 +28,13 @@ def test_model_file(tmp_path, suffix):
         )
 
 
+@pytest.mark.one_backend
 def test_missing_file(tmp_path):
     with pytest.raises(ModelError, match=r"nowhere\.keras' does not exist \(looked in "):
         Engine(tmp_path / "nowhere.keras")
 
 
+@pytest.mark.one_backend
 def test_other_suffix(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"1")
@@ -43,17 +45,20 @@ def test_other_suffix(tmp_path):
 # Folders
 
 
+@pytest.mark.one_backend
 def test_folder(tmp_path):
     with pytest.raises(ModelError, match=r"is a folder; give a \.keras or \.h5 file"):
         Engine(tmp_path)
 
 
+@pytest.mark.one_backend
 def test_saved_model(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"1")
     with pytest.raises(ModelError, match="folder with a TensorFlow SavedModel, which Keras 3 can't load"):
         Engine(tmp_path)
 
 
+@pytest.mark.one_backend
 def test_unpacked_model(saved, tmp_path):
     zipfile.ZipFile(saved[".keras"]).extractall(tmp_path)
     with pytest.raises(ModelError, match="folder with an unpacked model: pack it with zip"):
@@ -90,6 +95,7 @@ KINDS = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_foreign_file(tmp_path, suffix, kind):
@@ -101,6 +107,7 @@ def test_foreign_file(tmp_path, suffix, kind):
     assert not marker.exists()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(("suffix", "other", "kind"), [(".keras", ".h5", "HDF5 file"), (".h5", ".keras", "archive")])
 def test_renamed_file(saved, tmp_path, suffix, other, kind):
     path = tmp_path / f"model{suffix}"
@@ -109,6 +116,7 @@ def test_renamed_file(saved, tmp_path, suffix, other, kind):
         Engine(path)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_file_cut_short(saved, tmp_path, suffix, share):
@@ -118,6 +126,7 @@ def test_file_cut_short(saved, tmp_path, suffix, share):
         Engine(path)
 
 
+@pytest.mark.one_backend
 def test_archive_with_a_hole(saved, tmp_path):
     """As a broken download leaves it: the directory at the end is there, the middle is not."""
     content, path = saved[".keras"].read_bytes(), tmp_path / "model.keras"
@@ -126,6 +135,7 @@ def test_archive_with_a_hole(saved, tmp_path):
         Engine(path)
 
 
+@pytest.mark.one_backend
 def test_archive_with_changed_bytes(saved, tmp_path):
     content, path = bytearray(saved[".keras"].read_bytes()), tmp_path / "model.keras"
     content[len(content) // 2 : len(content) // 2 + 400] = bytes(400)

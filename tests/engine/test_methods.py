@@ -51,13 +51,14 @@ EXPECTED = {
 
 @pytest.mark.parametrize("method", EXPECTED)
 def test_worked_example(method):
-    heatmaps = Engine(one_conv("dense")).heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1], method=method)
+    heatmaps = networks.worked_example("dense").heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1], method=method)
     close(heatmaps.signed, EXPECTED[method], 1e-5)
     close(heatmaps.scores, [1.25, -0.5])
     assert heatmaps.method == method
     assert heatmaps.signed.dtype == np.float32
 
 
+@pytest.mark.one_backend
 def test_every_method_has_a_test_by_numbers():
     assert set(METHODS) == {*EXPECTED, "smoothgrad", "rise"}
 
@@ -78,6 +79,7 @@ def test_smoothgrad():
     assert np.abs(expected - np.abs(exact_gradient(PICTURE[0]))[..., 0]).max() > 0.01
 
 
+@pytest.mark.one_backend
 def test_rise():
     """The formula with masks read off from the method: the model is shown 1 ∘ m, and its weights are known."""
     shown = []
@@ -104,6 +106,7 @@ def test_rise():
     assert np.unravel_index(found.argmax(), found.shape) == (2, 3)
 
 
+@pytest.mark.one_backend
 def test_rise_masks_have_the_mean_they_are_divided_by():
     class Listener:
         pictures = np.ones((1, 9, 9, 1), np.float32)
@@ -143,12 +146,13 @@ def head_of(model):
 
 @pytest.fixture(scope="module")
 def flat():
-    """(model, pictures, activations, gradients) of class 2 at `pool1`, by the framework itself."""
-    model, images = networks.build("flat"), networks.pictures(4)
+    """(engine, pictures, activations, gradients) of class 2 at `pool1`, the last two by the framework itself."""
+    engine, images = networks.engine("flat"), networks.pictures(4)
+    model = engine.model
     activations = ops.convert_to_numpy(model.get_layer("pool1")(model.get_layer("conv1")(images)))
     head = head_of(model)
     gradients = networks.gradient(lambda a: ops.sum(head(a)[:, 2]), activations)
-    return model, images, activations.astype(np.float64), gradients.astype(np.float64)
+    return engine, images, activations.astype(np.float64), gradients.astype(np.float64)
 
 
 def by_loops(method, a, g):
@@ -175,22 +179,25 @@ def by_loops(method, a, g):
 
 @pytest.mark.parametrize("method", CAM_METHODS)
 def test_cam_methods_against_loops(flat, method):
-    model, images, activations, gradients = flat
+    engine, images, activations, gradients = flat
     expected = np.stack([by_loops(method, a, g) for a, g in zip(activations, gradients, strict=True)])
-    assert distance(Engine(model).heatmaps(images, target=2, method=method).signed, expected) < 1e-5
+    assert distance(engine.heatmaps(images, target=2, method=method).signed, expected) < 1e-5
 
 
+@pytest.mark.one_backend
 def test_grad_cam_plus_plus_where_the_denominator_is_zero():
     activations = np.full((1, 2, 2, 1), -0.5, np.float32)  # Σ = −2, so 2 + g Σ = 0 for g = 1
     gradients = np.array([1.0, 0.5, -1.0, 0.0], np.float32).reshape(1, 2, 2, 1)
     close(methods.grad_cam_plus_plus(activations, gradients, np.zeros(1)), np.full((1, 2, 2), -0.5 * 0.5 / (2 - 1)))
 
 
+@pytest.mark.one_backend
 def test_xgrad_cam_of_a_channel_that_sums_to_zero_is_zero():
     activations = np.array([1.0, -1.0, 0.0, 0.0], np.float32).reshape(1, 2, 2, 1)
     close(methods.xgrad_cam(activations, np.ones((1, 2, 2, 1), np.float32), np.zeros(1)), np.zeros((1, 2, 2)))
 
 
+@pytest.mark.one_backend
 def test_eigen_cam_against_the_singular_value_decomposition():
     for shape in ((2, 5, 4, 7), (2, 2, 2, 30)):
 
@@ -210,8 +217,8 @@ def test_eigen_cam_against_the_singular_value_decomposition():
 
 
 def test_score_cam_against_its_formula(flat):
-    model, images, activations, _ = flat
-    expected = []
+    engine, images, activations, _ = flat
+    model, expected = engine.model, []
     for picture, a in zip(images, activations, strict=True):
         up = ops.convert_to_numpy(ops.image.resize(a.astype(np.float32), picture.shape[:2], interpolation="bilinear"))
         lowest, highest = up.min(axis=(0, 1)), up.max(axis=(0, 1))
@@ -220,18 +227,18 @@ def test_score_cam_against_its_formula(flat):
         gains = ops.convert_to_numpy(model(picture * masks) - model(np.zeros_like(picture)[None]))[:, 2]
         weights = np.where(varying, np.exp(gains), 0)
         expected.append((a * weights / weights.sum()).sum(axis=-1))
-    assert distance(Engine(model).heatmaps(images, target=2, method="score-cam").signed, np.stack(expected)) < 1e-5
+    assert distance(engine.heatmaps(images, target=2, method="score-cam").signed, np.stack(expected)) < 1e-5
 
 
 def test_score_cam_of_constant_channels_is_empty():
-    heatmaps = Engine(one_conv()).heatmaps(np.zeros_like(PICTURE), target=0, method="score-cam")
+    heatmaps = networks.worked_example().heatmaps(np.zeros_like(PICTURE), target=0, method="score-cam")
     assert heatmaps.empty.tolist() == [True]
 
 
 @pytest.mark.parametrize("score", ["logit", "probability"])
 def test_ablation_cam_against_its_formula(flat, score):
-    model, images, activations, _ = flat
-    head = head_of(model)
+    engine, images, activations, _ = flat
+    head = head_of(engine.model)
 
     def scores(a):
         logits = ops.convert_to_numpy(head(a.astype(np.float32)))
@@ -243,7 +250,7 @@ def test_ablation_cam_against_its_formula(flat, score):
         without[..., k] = 0
         weights.append(scores(activations) - scores(without))
     expected = np.einsum("nhwk,kn->nhw", activations, np.stack(weights))
-    found = Engine(model).heatmaps(images, target=2, method="ablation-cam", score=score).signed
+    found = engine.heatmaps(images, target=2, method="ablation-cam", score=score).signed
     assert distance(found, expected) < 1e-4
 
 
@@ -252,23 +259,22 @@ def input_gradient(model, images, target):
 
 
 def test_input_gradients_against_the_framework(flat):
-    model, images, _, _ = flat
-    gradient = input_gradient(model, images, 2)
-    engine = Engine(model)
+    engine, images, _, _ = flat
+    gradient = input_gradient(engine.model, images, 2)
     assert distance(engine.heatmaps(images, target=2, method="saliency").signed, np.abs(gradient).max(-1)) < 1e-5
     found = engine.heatmaps(images, target=2, method="gradient-x-input").signed
     assert distance(found, (images * gradient).sum(-1)) < 1e-5
 
 
 def test_integrated_gradients_against_a_fine_sum(flat):
-    """10,000 midpoints instead of 50 Gauss–Legendre nodes; a kink of a ReLU between two nodes costs what is allowed."""
-    model, images, _, _ = flat
+    """2,000 midpoints instead of 50 Gauss–Legendre nodes; a kink of a ReLU between two nodes costs what is allowed."""
+    engine, images, _, _ = flat
     nodes = (np.arange(2000) + 0.5) / 2000
-    for picture in images:
-        path = (nodes[:, None, None, None] * picture).astype(np.float32)
-        expected = (picture * input_gradient(model, path, 2).mean(axis=0)).sum(-1)
-        found = Engine(model).heatmaps(picture[None], target=2, method="integrated-gradients").signed[0]
-        assert distance(found, expected) < 0.02
+    paths = (nodes[:, None, None, None] * images[:, None]).astype(np.float32)
+    gradients = input_gradient(engine.model, paths.reshape(-1, *images.shape[1:]), 2).reshape(paths.shape)
+    expected = (images * gradients.mean(axis=1)).sum(-1)
+    found = engine.heatmaps(images, target=2, method="integrated-gradients").signed
+    assert all(distance(*pair) < 0.02 for pair in zip(found, expected, strict=True))
 
 
 # Identities
@@ -277,8 +283,7 @@ def test_integrated_gradients_against_a_fine_sum(flat):
 @pytest.mark.parametrize("name", ["functional", "nested", "shared", "composite", "subclassed_plain"])
 def test_identities_of_a_pooled_linear_head(name):
     """grad-cam = xgrad-cam = hires-cam, ablation-cam's weights are those times the channel's mean."""
-    model, images = networks.build(name), networks.pictures(5)
-    engine = Engine(model)
+    engine, images = networks.engine(name), networks.pictures(5)
     maps = engine.heatmaps(images, target=1, method=["grad-cam", "xgrad-cam", "hires-cam", "ablation-cam"])
     activations = engine.activations(images, engine.default_layer)[engine.default_layer]
     for same in ("xgrad-cam", "hires-cam"):
@@ -293,7 +298,7 @@ def test_identities_of_a_pooled_linear_head(name):
 @pytest.mark.parametrize("score", ["logit", "probability"])
 def test_integrated_gradients_are_complete(name, score):
     """Σ map = y(X) − y(X′), to 2 % of the largest difference."""
-    engine, images = Engine(networks.build(name)), networks.pictures(6)
+    engine, images = networks.engine(name), networks.pictures(6)
     heatmaps = engine.heatmaps(images, target=1, method="integrated-gradients", score=score)
     black = engine.heatmaps(np.zeros_like(images), target=1, score=score)
     gained = heatmaps.scores - black.scores
@@ -312,7 +317,7 @@ def test_integrated_gradients_of_pictures_start_from_the_black_picture():
 
 
 def test_occlusion_of_everything_is_the_whole_gain():
-    engine = Engine(one_conv())
+    engine = networks.worked_example()
     whole = engine.heatmaps(PICTURE, target=0, method=partial(methods.occlusion, patch=2))
     close(whole.signed, np.full((1, 2, 2), 1.25 - 0.5))
 

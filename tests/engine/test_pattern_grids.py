@@ -5,6 +5,8 @@ import pytest
 
 from pytest_cnnaudit import FilterPatterns
 
+pytestmark = pytest.mark.one_backend
+
 
 def found(images, losses=None, layer="conv"):
     images = np.asarray(images, np.float32)

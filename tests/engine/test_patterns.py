@@ -236,6 +236,7 @@ def test_activations_that_are_not_finite_are_an_error(trunk_engine):
 # Bad input
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -269,12 +270,14 @@ def test_bad_options_are_named(trunk_engine, options, message):
         trunk_engine.filter_patterns(LAYER, **{"filters": [0, 1], "size": SIZE, **options})
 
 
+@pytest.mark.one_backend
 def test_a_filter_is_an_index(trunk_engine):
     for wrong in ("first", True, 1.0):
         with pytest.raises(TypeError, match=f"A filter is named by its index, an int, not {wrong!r}"):
             trunk_engine.filter_patterns(LAYER, [wrong], size=SIZE)
 
 
+@pytest.mark.one_backend
 def test_an_unknown_layer_is_an_error(trunk_engine):
     with pytest.raises(ValueError, match="no layer 'sepconv9'; nearest: 'sepconv"):
         trunk_engine.filter_patterns("sepconv9")
