@@ -5,7 +5,6 @@ PYTEST_DONT_REWRITE
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup, escape
 
+from pytest_cnnaudit.record import write_text
 from pytest_cnnaudit.report import drawing, views, words
 from pytest_cnnaudit.report.summary import summary
 
@@ -32,7 +32,7 @@ def render(record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], direct
     rows = [row for test in tests for row in test.rows]
     verdict = words.verdict(record, [row.finding for row in rows])
     written = [
-        _write(directory / "tests" / f"{test.page}.html", _page("test", test=test, exhibits=views.Exhibits()))
+        write_text(directory / "tests" / f"{test.page}.html", _page("test", test=test, exhibits=views.Exhibits()))
         for test in tests
     ]
     index = _page(
@@ -43,8 +43,8 @@ def render(record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], direct
         identity=views.identity(record),
         exhibits=views.Exhibits(),
     )
-    written.append(_write(directory / "index.html", index))
-    written.append(_write(directory / "summary.md", summary(verdict, rows, views.identity(record))))
+    written.append(write_text(directory / "index.html", index))
+    written.append(write_text(directory / "summary.md", summary(verdict, rows, views.identity(record))))
     return written
 
 
@@ -96,15 +96,3 @@ def _content_policy() -> str:
 
 def _source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # A node id may hold lone surrogates, which UTF-8 cannot write.
-        unfinished.write_bytes(text.encode("utf-8", "backslashreplace"))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import keras
 
-from pytest_cnnaudit.engine.models.keras.axes import number_of_cells
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.data_format import number_of_cells
 from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer
 
 _AFFINE = (

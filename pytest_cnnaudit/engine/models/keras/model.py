@@ -17,11 +17,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.ascent import Ascent, Climber
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.kernels import Kernels
+from pytest_cnnaudit.engine.layers import find_layer
 from pytest_cnnaudit.engine.models.keras import ablation, backends, kernels, tracing
-from pytest_cnnaudit.engine.models.keras.axes import channels_last
+from pytest_cnnaudit.engine.models.keras.ascent import Climbers
 from pytest_cnnaudit.engine.models.keras.backends import Spec, Tensor
+from pytest_cnnaudit.engine.models.keras.data_format import channels_last, is_channels_first
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.fresh_weights import FreshWeights, fresh_weights
 from pytest_cnnaudit.engine.models.keras.heads import Head
@@ -66,6 +69,7 @@ class KerasModel:
         self._is_linear = False
         self._depends: set[str] = set()
         self._fresh: FreshWeights | None = None
+        self._climbers = Climbers()
 
     # What it is
 
@@ -205,14 +209,23 @@ class KerasModel:
             chosen = list({id(one.operation): one for one in named}.values())
         return {layer.path: kernels.kernels(layer) for layer in chosen}
 
-    def filter_outputs(self, pictures: Array, layer: str, index: int) -> Array:
-        """One channel of the layer's output for images `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
-        chosen = self._by_path[layer]
+    def climber(self, ascent: Ascent) -> Climber:
+        """See `Climbs`."""
+        return self._climbers.of(self, ascent)
+
+    def filter_count(self, layer: str) -> int:
+        """See `Climbs`."""
+        found = self.layer(layer)
+        return int(found.output_shape[1 if found.is_spatial and is_channels_first() else -1] or 0)
+
+    def filter_outputs(self, images: Array, layer: str, index: int) -> Array:
+        """See `Climbs`; images of any size."""
+        found = self.layer(layer)
 
         def program(tensors: Tensor, channel: Tensor) -> Tensor:
-            return keras.ops.take(keras.ops.cast(self.output_of(chosen, tensors), "float32"), channel, axis=-1)
+            return keras.ops.take(keras.ops.cast(self.output_of(found, tensors), "float32"), channel, axis=-1)
 
-        arrays = (pictures, np.asarray(index, np.int32))
+        arrays = (images, np.asarray(index, np.int32))
         _, function = self._function(("filter", layer), lambda: program, arrays)
         return np.asarray(function(*arrays))
 
@@ -292,6 +305,12 @@ class KerasModel:
     def specs(self) -> list[Spec]:
         """Shapes and dtypes of the inputs to record the model with, the explained image's first."""
         return specs(self.inputs, self._probe_size)
+
+    def layer(self, name: str) -> TracedLayer:
+        """The layer with this path or unambiguous bare name."""
+        return find_layer(self.layers, name)
+
+    one_at_a_time = staticmethod(one_at_a_time)
 
     def abstract(self, run: Callable[..., Any], specs: Sequence[Spec]) -> None:
         """See `Backend.abstract`."""

@@ -13,11 +13,12 @@ import numpy as np
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras import heads, tracing
 from pytest_cnnaudit.engine.models.keras.backends import Backend, Spec, Tensor
+from pytest_cnnaudit.engine.models.keras.expectation import expectation
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.layers import default_layer, layers_of
 from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer, one_at_a_time
 from pytest_cnnaudit.engine.outputs import Activation
-from pytest_cnnaudit.engine.ranges import Expectation, expectation
+from pytest_cnnaudit.engine.ranges import Expectation
 
 SAME = 1e-3
 """Probabilities that differ by less are the same: half precision has three digits."""

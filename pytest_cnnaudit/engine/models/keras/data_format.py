@@ -1,4 +1,4 @@
-"""In which axis the channels of a model are.
+"""Where the channels are: in the last axis, or after the batch where Keras is set to channels first.
 
 PYTEST_DONT_REWRITE
 """
@@ -13,16 +13,16 @@ import numpy as np
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
 
 
-def is_channels_first() -> bool:
-    """Whether Keras is set to channels first, as all models with a grid then are."""
-    return bool(keras.config.image_data_format() == "channels_first")
-
-
 def channels_last(tensor: Tensor) -> Tensor:
     """A layer's output with its channels in the last axis, whatever the model's data format."""
     if is_channels_first() and len(tensor.shape) == 4:
         return keras.ops.transpose(tensor, (0, 2, 3, 1))
     return tensor
+
+
+def is_channels_first() -> bool:
+    """Whether Keras is set to channels first."""
+    return bool(keras.config.image_data_format() == "channels_first")
 
 
 def number_of_cells(shape: Sequence[int | None]) -> int:
