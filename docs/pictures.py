@@ -32,7 +32,7 @@ from pytest_cnnaudit.audit.families.localization import BLOB, OTHERS
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.findings import Finding
 from pytest_cnnaudit.preprocessing import open_picture
@@ -163,7 +163,7 @@ def trust_table(engine: Engine, cases: Sequence[Case]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder), "docs")
         recorder.start("docs")
-        results = Results(engine)
+        results = Cache(engine)
         audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
         for method, layer in methods:
             found = [judged(audit, name, cases, method, layer) for name in columns]
@@ -249,7 +249,7 @@ def where_table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
 
 def found(engine: Engine, name: str, cases: Sequence[Case], arguments: Mapping[str, int]) -> Finding:
     """What an assertion finds, whether it passes or not."""
-    results = Results(engine)
+    results = Cache(engine)
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder), "docs")
         recorder.start("docs")
@@ -313,7 +313,7 @@ def table_of_edits(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:
         recorder = Recorder(Path(folder), "run")
         recorder.start("docs")
         audits = [
-            Audit("docs", recorder, functools.partial(Results, engine), Settings(artifacts="off"))
+            Audit("docs", recorder, functools.partial(Cache, engine), Settings(artifacts="off"))
             for engine in engines.values()
         ]
         for name, arguments, options in EDITS:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_cnnaudit.audit import Audit, Settings
     from pytest_cnnaudit.cases import Case
     from pytest_cnnaudit.engine import Engine
-    from pytest_cnnaudit.engine.cache import Results
+    from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.preprocessing import Preprocessing
     from pytest_cnnaudit.publishing import Published
     from pytest_cnnaudit.record import Course, Failure, Recorder
@@ -378,11 +378,13 @@ def _check_keras_starts() -> None:
 
 
 @pytest.fixture(scope="session")
-def _cnnaudit_results(request: pytest.FixtureRequest, cnnaudit_engine: Engine) -> Results:
-    from pytest_cnnaudit.engine.cache import Results
+def _cnnaudit_results(request: pytest.FixtureRequest, cnnaudit_engine: Engine) -> Cache:
+    from pytest_cnnaudit.audit import needed_by
+    from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.foresight import foreseen
 
-    return Results(cnnaudit_engine, foreseen=foreseen(request.session.items, request.config.rootpath))
+    names = foreseen(request.session.items, request.config.rootpath)
+    return Cache(cnnaudit_engine, foreseen=needed_by(names))
 
 
 @pytest.fixture
@@ -397,12 +399,12 @@ def cnnaudit(request: pytest.FixtureRequest) -> Audit:
     return Audit(item.nodeid, run.recorder, cache(lambda: _results_for(request)), _settings(item))
 
 
-def _results_for(request: pytest.FixtureRequest) -> Results:
+def _results_for(request: pytest.FixtureRequest) -> Cache:
     """The session's results, if the test asks for the session's engine and not for another one.
 
     pytest makes the engine once, from the fixtures that the first test sees; a later test may see others.
     """
-    results: Results = request.getfixturevalue("_cnnaudit_results")
+    results: Cache = request.getfixturevalue("_cnnaudit_results")
     changed = ["cnnaudit_engine"] if request.getfixturevalue("cnnaudit_engine") is not results.engine else []
     for name, first in request.config.stash[RUN].engine_from.items():
         value = request.getfixturevalue(name)
