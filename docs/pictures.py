@@ -31,13 +31,13 @@ from pytest_cnnaudit.audit.families.filter_patterns import likenesses, pattern_g
 from pytest_cnnaudit.audit.families.localization import BLOB, OTHERS
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.audit.perturbing import Curves
+from pytest_cnnaudit.cases import picture_digest
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.findings import Finding
 from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record import Recorder
-from pytest_cnnaudit.record.provenance import picture_digest
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 

@@ -14,14 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions
+from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions, picture_key
 from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, LayerStats, Predictions
 from pytest_cnnaudit.engine.collectors import Finite, Logits, Statistics
-from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.passes import INPUT, Pass, Wanted, finiteness, sparsity, united
-from pytest_cnnaudit.preprocessing import Geometry
-from pytest_cnnaudit.record.provenance import picture_key
+from pytest_cnnaudit.preprocessing import Geometry, ReadPicture
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

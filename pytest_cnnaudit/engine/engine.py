@@ -22,7 +22,7 @@ from pytest_cnnaudit.engine.description import EngineDescription
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.executors import serial
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer, find_layer
@@ -35,7 +35,7 @@ from pytest_cnnaudit.engine.probing import Probing, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.targets import Classes, Target, Targets
-from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
+from pytest_cnnaudit.preprocessing import Preprocessing, ReadPicture, preprocessing_of
 
 AnyModel: TypeAlias = Any
 """A `keras.Model`, or anything with the attributes and methods of `engine.models.Model`."""

@@ -15,9 +15,8 @@ from PIL import Image
 from scipy import integrate, ndimage
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, metrics
-from pytest_cnnaudit.cases import InputRow
+from pytest_cnnaudit.cases import InputRow, case_digest, picture_key
 from pytest_cnnaudit.engine.cache import Cache
-from pytest_cnnaudit.record.provenance import case_digest, picture_key
 
 GENERATOR = np.random.default_rng(0)
 PICTURES = GENERATOR.integers(0, 12, (4, 4, 4, 3), np.uint8)

@@ -114,7 +114,7 @@ def import_what_a_run_imports() -> None:
     import scipy.stats  # noqa: F401
 
     import pytest_cnnaudit.audit
-    import pytest_cnnaudit.loaders
+    import pytest_cnnaudit.cases
     import pytest_cnnaudit.publishing  # noqa: F401
 
 
