@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pytest_cnnaudit
-from pytest_cnnaudit import options, plugin
+from pytest_cnnaudit import plugin
+from pytest_cnnaudit.plugin import options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

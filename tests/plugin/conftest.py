@@ -115,7 +115,9 @@ def import_what_a_run_imports() -> None:
 
     import pytest_cnnaudit.audit
     import pytest_cnnaudit.loaders
-    import pytest_cnnaudit.publishing  # noqa: F401
+    import pytest_cnnaudit.plugin.named_assertions
+    import pytest_cnnaudit.plugin.session
+    import pytest_cnnaudit.report  # noqa: F401
 
 
 class Suite:

@@ -1,4 +1,4 @@
-"""Which assertions the collected tests will make, guessed from their code: a hint that saves time, and decides nothing.
+"""Which assertions the collected tests name in their code: a hint that saves time, and decides nothing.
 
 Only looks: no attribute of an object of the tests' is asked for that could run code of theirs.
 
@@ -7,7 +7,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeGuard
@@ -16,12 +16,19 @@ import pytest
 
 
 def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
-    """The names and strings in the tests' functions, in their parameters, and in what these functions call."""
-    names: set[str] = set()
+    """What the session's engine will be asked for, as far as the tests' code says."""
+    from pytest_cnnaudit.engine.cache import ASKED_BY
+
+    return named(items, rootpath, set[str]().union(*ASKED_BY.values()))
+
+
+def named(items: Iterable[pytest.Item], rootpath: Path, names: Set[str]) -> set[str]:
+    """Those of the names that stand in the tests' functions, in their parameters, or in what these functions call."""
+    found: set[str] = set()
     seen: set[tuple[CodeType, type | None]] = set()
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        names.update(value for value in parameters if type(value) is str)
+        found.update(value for value in parameters if type(value) is str)
         owner = getattr(item, "cls", None)
         waiting = [item.function] if isinstance(item, pytest.Function) and _is(item.function, FunctionType) else []
         while waiting:
@@ -29,10 +36,10 @@ def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
             if (function.__code__, owner) in seen:
                 continue
             seen.add((function.__code__, owner))
-            found = set(_words(function.__code__))
-            names |= found
-            waiting.extend(one for one in _called(found, function, owner) if _is_theirs(one, rootpath))
-    return names
+            words = set(_words(function.__code__))
+            found |= words
+            waiting.extend(one for one in _called(words, function, owner) if _is_theirs(one, rootpath))
+    return found & names
 
 
 def _is(value: object, kind: type) -> bool:
