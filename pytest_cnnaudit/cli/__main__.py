@@ -5,6 +5,6 @@ PYTEST_DONT_REWRITE
 
 import sys
 
-from pytest_cnnaudit.cli import main
+from pytest_cnnaudit.cli.command import main
 
 sys.exit(main())

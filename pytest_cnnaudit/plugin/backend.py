@@ -29,7 +29,7 @@ def choose_backend(name: str) -> None:
 def check_keras_starts() -> None:
     """Imports Keras; where its backend is missing, says what to install."""
     try:
-        import keras  # noqa: F401
+        import pytest_cnnaudit.engine.models.keras.backends  # noqa: F401
     except (ImportError, ValueError) as error:
         name = os.environ.get("KERAS_BACKEND", "of ~/.keras/keras.json")
         raise pytest.UsageError(

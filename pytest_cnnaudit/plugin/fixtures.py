@@ -19,8 +19,6 @@ import pytest
 from pytest_cnnaudit.plugin import options
 
 if TYPE_CHECKING:
-    import keras
-
     from pytest_cnnaudit.audit import Audit
     from pytest_cnnaudit.cases import Case
     from pytest_cnnaudit.engine import Engine
@@ -44,9 +42,7 @@ def run_of(config: pytest.Config) -> Run:
 
 
 @pytest.fixture(scope="session")
-def cnnaudit_model(
-    pytestconfig: pytest.Config,
-) -> keras.Model | Path:
+def cnnaudit_model(pytestconfig: pytest.Config) -> Any:
     """The model to audit: a built `keras.Model` or the path of its file. Override it in `conftest.py`."""
     path = options.value(pytestconfig, "model")
     if path is None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Hashable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,8 @@ from pytest_cnnaudit.findings import digest
 from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record.files import file_digest
 
-if TYPE_CHECKING:
-    import keras
 
-
-def model(audited: keras.Model, path: Path | None) -> dict[str, Any]:
+def model(audited: Any, path: Path | None) -> dict[str, Any]:
     """Digests of the file, the weights and the architecture: a `.keras` file holds its save date as well."""
     weights = hashlib.sha256()
     with warnings.catch_warnings():
@@ -45,7 +42,7 @@ def model(audited: keras.Model, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _architecture(audited: keras.Model) -> str | None:
+def _architecture(audited: Any) -> str | None:
     """None for a subclassed model that says nothing of its layers."""
     try:
         return hashlib.sha256(audited.to_json(sort_keys=True).encode()).hexdigest()
@@ -60,10 +57,9 @@ def environment() -> dict[str, Any]:
 
 
 def _backend() -> dict[str, str | None]:
-    if "keras" not in sys.modules:
+    keras = sys.modules.get("keras")
+    if keras is None:
         return {"backend": None, "backend_version": None, "device": None}
-    import keras
-
     from pytest_cnnaudit.engine.models.keras import backends
 
     name = keras.config.backend()
