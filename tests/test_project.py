@@ -82,8 +82,8 @@ def test_plain_tox_runs_lint_types_docs_and_every_backend_but_not_the_demo():
 
 
 def test_what_runs_without_a_backend_and_with_one_is_everything():
-    with_backend = re.findall(r"tests/[\w.]+", tox()["testenv"]["commands"])
-    left_out = re.findall(r"--ignore (tests/[\w.]+)", tox()["testenv:core"]["commands"])
+    with_backend = re.findall(r"tests/[\w./]+", tox()["testenv"]["commands"])
+    left_out = re.findall(r"--ignore (tests/[\w./]+)", tox()["testenv:core"]["commands"])
     assert with_backend == left_out
     assert all((ROOT / path).exists() for path in with_backend)
 
