@@ -61,12 +61,17 @@ def _short(value: Any) -> str:
     return ", ".join(map(str, value[:3])) + more
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes the whole file or nothing: a reader never sees half of it."""
+def write_text(path: Path, text: str) -> Path:
+    """Writes the whole file in one step or nothing: a reader never sees half of it. Gives the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    temporary.replace(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # A node id may hold lone surrogates, which UTF-8 cannot write.
+        unfinished.write_bytes(text.encode("utf-8", "backslashreplace"))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:
