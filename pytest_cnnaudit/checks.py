@@ -16,8 +16,7 @@ from typing import Any
 
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number within bounds, as a `float`; else an error that names the argument."""
-    if is_boolean(value) or not isinstance(value, Real):
-        raise TypeError(f"{name} is {value!r}; a number is expected")
+    check_number(value, name)
     try:
         is_finite = math.isfinite(value)
     except OverflowError:  # an int beyond all floats
@@ -27,6 +26,12 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
     if not low <= float(value) <= high:
         raise ValueError(f"{name} is {value!r}; a number from {low:g} to {high:g} is expected")
     return float(value)
+
+
+def check_number(value: Any, name: str) -> None:
+    """`TypeError` naming the argument for anything but a real number; a boolean is not one."""
+    if is_boolean(value) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; a number is expected")
 
 
 def integer(value: Any, name: str, least: int) -> int:

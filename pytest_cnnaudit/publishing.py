@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_cnnaudit import record as records
 from pytest_cnnaudit import report as reports
-from pytest_cnnaudit.record.page_names import page_name
+from pytest_cnnaudit.record import page_name
+
+OURS = ("index.html", "record.json", "summary.md")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
         records.drop_parts(folder)
         _remove_if_empty(report)
         return Published(0, False, ())
-    foreign = records.foreign_files(report)
+    foreign = records.foreign_files(report, OURS)
     if foreign:
         return Published(
             len(judged),
@@ -44,24 +46,14 @@ def publish(report: Path, folder: Path, *, options: Mapping[str, Any]) -> Publis
                 f"give another folder with --cnnaudit-report; the findings are kept in {folder}",
             ),
         )
-    record = records.make_record(judged, about, complete=is_complete(parts, about), options=options)
+    record = records.make_record(judged, about, complete=records.is_complete(parts, about), options=options)
     pages = [f"tests/{page_name(part['test'])}.html" for part in judged]
-    record["files"] = ["index.html", "record.json", "summary.md", *pages]
+    record["files"] = [*OURS, *pages]
     records.remove_report(report)
     records.write_json(report / "record.json", record)
     reports.render(record, judged, report)
     records.drop_parts(folder)
     return Published(len(judged), True, tuple(_lines(record, report)))
-
-
-def is_complete(parts: Sequence[Mapping[str, Any]], about: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every audit of the suite ran to its end: none deselected, skipped, or cut short."""
-    tests = {
-        name: {test for one in about for test in one.get(name, ())} for name in ("collected", "deselected", "skipped")
-    }
-    finished = {part["test"] for part in parts if part["state"] == "finished"}
-    whole = not any(one.get("partial") for one in about)
-    return whole and not tests["deselected"] and not tests["skipped"] and tests["collected"] <= finished
 
 
 def _lines(record: Mapping[str, Any], report: Path) -> list[str]:

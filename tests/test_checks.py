@@ -5,7 +5,7 @@ from functools import partial, wraps
 import numpy as np
 import pytest
 
-from pytest_cnnaudit.checks import called, check_call
+from pytest_cnnaudit.checks import called, check_call, check_number, number
 
 TAKES = ("activations", "gradients", "scores")
 
@@ -91,3 +91,16 @@ def test_what_does_not_is_a_type_error_that_names_the_argument(function, problem
 )
 def test_what_a_message_calls_it(function, name):
     assert called(function) == name
+
+
+@pytest.mark.parametrize("value", ["a", None, True, np.True_, [0.5], 1j])
+def test_what_is_not_a_number_is_a_type_error_that_names_the_argument(value):
+    for check in (check_number, number):
+        with pytest.raises(TypeError) as caught:
+            check(value, "share")
+        assert str(caught.value) == f"share is {value!r}; a number is expected"
+
+
+@pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3), float("nan"), float("inf")])
+def test_any_real_number_is_one(value):
+    check_number(value, "share")

@@ -56,7 +56,7 @@ def written_files() -> list[Path]:
             for name in folders
             if name == ".ci" or not (name[0] == "." or name in GENERATED or name.startswith("cnnaudit-report"))
         ]
-        files += [Path(folder) / name for name in names]
+        files += [Path(folder) / name for name in names if name != ".git"]  # a file in a worktree
     return files
 
 

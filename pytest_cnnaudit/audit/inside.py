@@ -23,7 +23,7 @@ from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Kernels, Layer, LayerStats
-    from pytest_cnnaudit.engine.outputs import NonFiniteError
+    from pytest_cnnaudit.engine.errors import NonFiniteError
 
 
 HOYER_ROUNDING = 1e-5
@@ -234,7 +234,7 @@ class Inside(Base):
         values are an error; here they are what is judged, so NaN in a weight fails this assertion too: every
         picture counts as one with NaN, without a look at it.
         """
-        from pytest_cnnaudit.engine.outputs import NonFiniteError
+        from pytest_cnnaudit.engine.errors import NonFiniteError
 
         _check_images(cases)
         images = as_cases(cases)
@@ -331,7 +331,7 @@ class Inside(Base):
         return [layer for layer in self.engine.layers if layer.path in wanted]
 
     def _stats(self, cases: Any, layers: Sequence[Layer]) -> dict[str, LayerStats]:
-        from pytest_cnnaudit.engine.outputs import NonFiniteError
+        from pytest_cnnaudit.engine.errors import NonFiniteError
 
         paths = [layer.path for layer in layers]
         images = as_cases(cases)

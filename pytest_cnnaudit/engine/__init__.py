@@ -3,11 +3,13 @@
 PYTEST_DONT_REWRITE
 """
 
+from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.engine import Engine
+from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.models.keras.kernels import Kernels
-from pytest_cnnaudit.engine.models.keras.loading import ModelError, load_model, read_class_names
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
+from pytest_cnnaudit.engine.kernels import Kernels
+from pytest_cnnaudit.engine.layers import Layer
+from pytest_cnnaudit.engine.models.keras.loading import load_model
 from pytest_cnnaudit.engine.outputs import Predictions
 from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.statistics import LayerStats

@@ -18,15 +18,17 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, CaseError, check_labels
 from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.engine.class_names import read_class_names
+from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
+from pytest_cnnaudit.engine.kernels import Kernels
+from pytest_cnnaudit.engine.layers import Layer
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.models.keras import kernels
-from pytest_cnnaudit.engine.models.keras.kernels import Kernels
-from pytest_cnnaudit.engine.models.keras.loading import ModelError, check_model, load_model, read_class_names
+from pytest_cnnaudit.engine.models.keras.loading import check_model, load_model
 from pytest_cnnaudit.engine.models.keras.network import Network, Structure, finite
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Parametrization
 from pytest_cnnaudit.engine.probing import Probe, is_watched

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
-from pytest_cnnaudit.engine.models.keras.loading import ModelError
+from pytest_cnnaudit.engine.models.keras.private import operation_of
 from pytest_cnnaudit.engine.models.keras.tracing import operations_of
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -126,7 +127,7 @@ def _functional(model: keras.Model) -> tuple[list[str], list[tuple[int | None, .
 
     # The key of a mapping; else the input layer's name, since an unnamed tensor's changes with every process.
     paths = [path for path, _ in keras.tree.flatten_with_path(model.input)]
-    layers = [tensor._keras_history.operation.name for tensor in symbolic]
+    layers = [operation_of(tensor).name for tensor in symbolic]
     names = [path[-1] if path and isinstance(path[-1], str) else name for path, name in zip(paths, layers, strict=True)]
     return names, [tuple(tensor.shape[1:]) for tensor in symbolic], [str(tensor.dtype) for tensor in symbolic], call
 

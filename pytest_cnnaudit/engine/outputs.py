@@ -6,34 +6,24 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras.src import backend as keras_backend
 from scipy.special import expit, softmax
 
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.private import replaced_functions
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
 Squashing: TypeAlias = tuple[Activation, Tensor, Tensor]
 """Which one, its input and its output."""
 _SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
-
-
-class NonFiniteError(ValueError):
-    """NaN or infinity in the model or from it: no measure of it means anything.
-
-    `layer` is the path of the layer with such a weight; None where they were found otherwise.
-    """
-
-    def __init__(self, message: str, layer: str | None = None) -> None:
-        super().__init__(message)
-        self.layer = layer
 
 
 @contextmanager
@@ -44,23 +34,17 @@ def squashings() -> Iterator[list[Squashing]]:
     subclassed model's `call`) end in the same two backend functions, so the logit is found wherever it is.
     """
     found: list[Squashing] = []
-    originals = {name: getattr(keras_backend.nn, name) for name in _SQUASHING}
 
-    def wrap(name: str) -> object:
+    def noting(kind: Activation, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def squash(x: Tensor, *args: object, **kwargs: object) -> Tensor:
-            y = originals[name](x, *args, **kwargs)
-            found.append((_SQUASHING[name], x, y))
+            y = original(x, *args, **kwargs)
+            found.append((kind, x, y))
             return y
 
         return squash
 
-    try:
-        for name in _SQUASHING:
-            setattr(keras_backend.nn, name, wrap(name))
+    with replaced_functions({name: partial(noting, kind) for name, kind in _SQUASHING.items()}):
         yield found
-    finally:
-        for name, original in originals.items():
-            setattr(keras_backend.nn, name, original)
 
 
 def find_squashing(output: Tensor, found: Sequence[Squashing]) -> tuple[int | None, bool]:

@@ -20,11 +20,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
 from pytest_cnnaudit.engine.models.keras.backends import State, Tensor, Watch
 from pytest_cnnaudit.engine.models.keras.network import channels_last
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 from pytest_cnnaudit.engine.ranges import Expectation
 
 if TYPE_CHECKING:
@@ -486,7 +486,7 @@ class _Climb:
         ops = keras.ops
 
         def objective(watch: Watch) -> tuple[Tensor, Tensor]:
-            taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:])))
+            taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:]), "float32"))
             means = _mean_activations(channels_last(self.ascent.layer.operation(taken)), filters)
             return ops.sum(means), means
 
@@ -496,7 +496,7 @@ class _Climb:
 
 def _recorded(losses: Tensor, at: Tensor, values: Tensor) -> Tensor:
     ops = keras.ops
-    return ops.where(ops.arange(losses.shape[1]) == at, values[:, None], losses)
+    return ops.where(ops.arange(losses.shape[1], dtype="int32") == at, values[:, None], losses)
 
 
 def _normalized(gradient: Tensor, how: Normalization) -> Tensor:
@@ -516,7 +516,8 @@ def _shifted(pictures: Tensor, shift: Tensor) -> Tensor:
     ops = keras.ops
     for axis in (1, 2):
         side = pictures.shape[axis]
-        pictures = ops.take(pictures, ops.mod(ops.arange(side) - shift[axis - 1] + side, side), axis=axis)
+        positions = ops.arange(side, dtype="int32") - shift[axis - 1] + side
+        pictures = ops.take(pictures, ops.mod(positions, side), axis=axis)
     return pictures
 
 
@@ -528,7 +529,7 @@ def _penalties(pictures: Tensor, ascent: Ascent) -> Tensor:
     ops = keras.ops
     low, high = ascent.input_range
     unit = (pictures - low) / (high - low)
-    penalty = ops.zeros(())
+    penalty = ops.zeros((), "float32")
     if ascent.total_variation:
         for step in (unit[:, 1:] - unit[:, :-1], unit[:, :, 1:] - unit[:, :, :-1]):
             # Not abs: where neighbours are equal its gradient is 1 in JAX and 0 elsewhere.

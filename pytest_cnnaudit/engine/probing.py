@@ -16,8 +16,8 @@ import numpy.typing as npt
 from scipy.special import expit, softmax
 
 from pytest_cnnaudit.engine.images import Batch, rows_that_fit
+from pytest_cnnaudit.engine.layers import Layer
 from pytest_cnnaudit.engine.models.keras.network import Explained, Network, finite
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

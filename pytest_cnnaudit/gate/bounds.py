@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Real
 
 from scipy import special, stats
+
+from pytest_cnnaudit.checks import integer
 
 # SciPy's binomial tails are good to about 1e-13 at 100,000 cases; closer calls are made in integers.
 CLOSE_CALL = 1e-9
@@ -63,7 +65,7 @@ def smallest_n(mostly: float, confidence: float, failing: int = 0) -> int:
     `smallest_n(0.9, 0.95)` is 29: whoever has fewer cases can't prove 90 % at 95 % confidence.
     Raises `ValueError` where that takes more than a million cases.
     """
-    failing = _integer(failing, "failing", at_least=0)
+    failing = integer(failing, "failing", least=0)
     rate, level = _provable(mostly, confidence)
     low, high = failing, failing + 1  # low never proves, high is raised until it does
     while not proves_at_least(high - failing, high, rate, level):
@@ -158,15 +160,15 @@ def _fewest_that_prove(n: int, rate: Fraction, level: Fraction) -> int | None:
 def checked_counts(passed: int, n: int) -> tuple[int, int]:
     """Both as `int`; `ValueError` unless 0 ≤ passed ≤ n and n ≥ 1."""
     n = checked_count(n, "n")
-    passed = _integer(passed, "passed", at_least=0)
+    passed = integer(passed, "passed", least=0)
     if passed > n:
         raise ValueError(f"passed is {passed}, more than the {n} cases there are")
     return passed, n
 
 
 def checked_count(value: int, name: str) -> int:
-    """`value` as `int`; `ValueError` unless it is a whole number of cases from 1."""
-    return _integer(value, name, at_least=1)
+    """`value` as `int`; `ValueError` unless it is an integer of at least 1."""
+    return integer(value, name, least=1)
 
 
 def checked_rule(mostly: float, confidence: float | None) -> tuple[Fraction, Fraction | None]:
@@ -197,12 +199,6 @@ def _rate(mostly: float) -> Fraction:
     if not 0 < rate <= 1:
         raise ValueError(f"mostly is {mostly!r}; give the share of cases that must pass, above 0 and up to 1")
     return rate
-
-
-def _integer(value: int, name: str, *, at_least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
-        raise ValueError(f"{name} is {value!r}; give a whole number of cases, {at_least} or more")
-    return int(value)
 
 
 def _decimal(value: float, name: str) -> Fraction:

@@ -16,13 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from pytest_cnnaudit.metrics.scalars import check_number
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-Values = float | FloatArray
+from pytest_cnnaudit.checks import check_number, is_integer
+from pytest_cnnaudit.metrics.batches import FloatArray, Values, batched, indices, listed, refuse, unbatched
 
 # Cells closer than this share of the map's maximum are tied: float32 sums differ by less than that between
 # backends, and no verdict may hang on it.
@@ -42,7 +39,7 @@ class EmptyHeatmapError(ValueError):
     def __init__(self, indices: tuple[int, ...]) -> None:
         self.indices = indices
         super().__init__(
-            f"heatmap {_listed(indices)} is zero everywhere: no positive evidence for the target at this "
+            f"heatmap {listed(indices)} is zero everywhere: no positive evidence for the target at this "
             "layer, which is a result of its own; take empty maps out of the batch first"
         )
 
@@ -56,7 +53,7 @@ class RegionLostError(ValueError):
     def __init__(self, indices: tuple[int, ...]) -> None:
         self.indices = indices
         super().__init__(
-            f"region lost: coverage {_listed(indices)} is zero everywhere; the region lies outside the "
+            f"region lost: coverage {listed(indices)} is zero everywhere; the region lies outside the "
             "model's input, or (pointing game) no cell centre lies in it"
         )
 
@@ -70,19 +67,19 @@ def mass_inside(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
     """
     relative, regions, single = _validated(heatmap, coverage)
     mass = (relative * regions).sum(axis=(1, 2)) / relative.sum(axis=(1, 2))
-    return _unbatched(mass, single)
+    return unbatched(mass, single)
 
 
 def chance(coverage: ArrayLike) -> Values:
     """Mass inside of a uniform map: the mean coverage, that is the region's share of the model's input."""
     regions, single = _regions(coverage)
-    return _unbatched(regions.mean(axis=(1, 2)), single)
+    return unbatched(regions.mean(axis=(1, 2)), single)
 
 
 def ceiling(coverage: ArrayLike) -> Values:
     """Largest mass inside that any map on this grid reaches: the coverage of the best covered cell."""
     regions, single = _regions(coverage)
-    return _unbatched(regions.max(axis=(1, 2)), single)
+    return unbatched(regions.max(axis=(1, 2)), single)
 
 
 def excess(mass: ArrayLike, chance: ArrayLike) -> Values:
@@ -115,7 +112,7 @@ def pointing_hit(heatmap: ArrayLike, inside: ArrayLike) -> Values:
     relative, regions, single = _validated(heatmap, inside)
     maxima = relative >= 1 - TIE_TOLERANCE
     hits = (maxima * regions).sum(axis=(1, 2)) / maxima.sum(axis=(1, 2))
-    return _unbatched(hits, single)
+    return unbatched(hits, single)
 
 
 def rank_accuracy(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
@@ -126,7 +123,7 @@ def rank_accuracy(heatmap: ArrayLike, coverage: ArrayLike) -> Values:
     """
     relative, regions, single = _validated(heatmap, coverage)
     scores = np.array([_rank_accuracy(*pair) for pair in zip(relative, regions, strict=True)], dtype=np.float64)
-    return _unbatched(scores, single)
+    return unbatched(scores, single)
 
 
 def _rank_accuracy(relative: FloatArray, region: FloatArray) -> float:
@@ -150,7 +147,7 @@ def iou(heatmap: ArrayLike, coverage: ArrayLike, threshold: float = 0.15) -> Val
     selected = relative >= threshold * (1 - TIE_TOLERANCE)
     intersection = (regions * selected).sum(axis=(1, 2))
     union = np.where(selected, 1.0, regions).sum(axis=(1, 2))
-    return _unbatched(intersection / union, single)
+    return unbatched(intersection / union, single)
 
 
 def check_threshold(threshold: float) -> None:
@@ -166,7 +163,7 @@ def iou_ceiling(coverage: ArrayLike) -> Values:
     best_first = -np.sort(-regions.reshape(len(regions), -1), axis=1)
     covered = np.cumsum(best_first, axis=1)
     cells = np.arange(1, best_first.shape[1] + 1)
-    return _unbatched((covered / (cells + covered[:, -1:] - covered)).max(axis=1), single)
+    return unbatched((covered / (cells + covered[:, -1:] - covered)).max(axis=1), single)
 
 
 def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
@@ -178,7 +175,7 @@ def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
     For even grids: all cells of the mosaic have the same size. Where its pixels don't divide by `grid` some are a pixel
     larger, and `mass_inside` with the coverage of a cell as it was pasted measures that one, as the assertion does.
     """
-    maps, single = _batched(heatmap, "heatmap")
+    maps, single = batched(heatmap, "heatmap")
     cells = np.asarray(cell)
     if cells.dtype.kind not in "iu" or cells.shape not in ((), (len(maps),)):
         raise ValueError(f"cell is {cell!r}; give the number of a cell, or one for each of {len(maps)} maps")
@@ -189,9 +186,9 @@ def grid_pointing(heatmap: ArrayLike, cell: ArrayLike, grid: int = 2) -> Values:
 
 def cell_coverage(shape: tuple[int, ...], cell: int, grid: int = 2) -> FloatArray:
     """The share of each cell of a map `(h, w)` that one cell of a mosaic of `grid` × `grid` covers."""
-    if isinstance(grid, bool) or not isinstance(grid, (int, np.integer)) or grid < 2:
+    if not is_integer(grid) or grid < 2:
         raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
-    if isinstance(cell, bool) or not isinstance(cell, (int, np.integer)) or not 0 <= cell < grid**2:
+    if not is_integer(cell) or not 0 <= cell < grid**2:
         raise ValueError(f"cell is {cell!r}; a mosaic of {grid} × {grid} has the cells 0 to {grid**2 - 1}")
     borders = [np.arange(side + 1) * grid / side for side in shape]
     row, column = (
@@ -212,7 +209,7 @@ def gini(heatmap: ArrayLike) -> Values:
     n = ascending.shape[1]
     weights = 2 * np.arange(1, n + 1) - n - 1
     # Rounding gives a constant map something like −1e-17.
-    return _unbatched(np.maximum((ascending * weights).sum(axis=1) / (n * ascending.sum(axis=1)), 0), single)
+    return unbatched(np.maximum((ascending * weights).sum(axis=1) / (n * ascending.sum(axis=1)), 0), single)
 
 
 def box_shuffle_null(
@@ -268,33 +265,23 @@ def _validated(heatmap: ArrayLike, coverage: ArrayLike) -> tuple[FloatArray, Flo
 
 
 def _maps(heatmap: ArrayLike) -> tuple[FloatArray, bool]:
-    maps, single = _batched(heatmap, "heatmap")
-    _refuse(~np.isfinite(maps), "heatmap", "NaN or infinity", "look for it in the activations or gradients")
-    _refuse(maps < 0, "heatmap", "negative values", "use the map after ReLU")
+    maps, single = batched(heatmap, "heatmap")
+    refuse(~np.isfinite(maps), "heatmap", "NaN or infinity", "look for it in the activations or gradients")
+    refuse(maps < 0, "heatmap", "negative values", "use the map after ReLU")
     maxima = maps.max(axis=(1, 2), keepdims=True)
     if (maxima == 0).any():
-        raise EmptyHeatmapError(_indices(maxima[:, 0, 0] == 0))
+        raise EmptyHeatmapError(indices(maxima[:, 0, 0] == 0))
     return maps / maxima, single
 
 
 def _regions(coverage: ArrayLike) -> tuple[FloatArray, bool]:
-    regions, single = _batched(coverage, "coverage")
+    regions, single = batched(coverage, "coverage")
     in_range = (regions >= 0) & (regions <= 1)
-    _refuse(~in_range, "coverage", "values outside [0, 1]", "give the share of each cell that the region covers")
+    refuse(~in_range, "coverage", "values outside [0, 1]", "give the share of each cell that the region covers")
     lost = ~regions.any(axis=(1, 2))
     if lost.any():
-        raise RegionLostError(_indices(lost))
+        raise RegionLostError(indices(lost))
     return regions, single
-
-
-def _batched(array: ArrayLike, name: str) -> tuple[FloatArray, bool]:
-    given = np.asarray(array)
-    if given.dtype.kind not in "biuf":
-        raise ValueError(f"{name} has dtype {given.dtype}; give real numbers")
-    if given.ndim not in (2, 3) or 0 in given.shape[-2:]:
-        raise ValueError(f"{name} has shape {given.shape}; give one map (h, w) or a batch (N, h, w)")
-    values = given.astype(np.float64, copy=False)
-    return (values[None], True) if given.ndim == 2 else (values, False)
 
 
 def _fractions(values: ArrayLike, name: str) -> FloatArray:
@@ -305,21 +292,3 @@ def _fractions(values: ArrayLike, name: str) -> FloatArray:
     if not ((fractions >= 0) & (fractions <= 1)).all():
         raise ValueError(f"{name} is {values!r}; give values in [0, 1]")
     return fractions
-
-
-def _refuse(wrong: BoolArray, name: str, what: str, advice: str) -> None:
-    if wrong.any():
-        raise ValueError(f"{name} {_listed(_indices(wrong.any(axis=(1, 2))))} has {what}; {advice}")
-
-
-def _indices(flags: ArrayLike) -> tuple[int, ...]:
-    return tuple(int(index) for index in np.flatnonzero(flags))
-
-
-def _listed(indices: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, indices[:5]))
-    return shown if len(indices) <= 5 else f"{shown} and {len(indices) - 5} more"
-
-
-def _unbatched(values: FloatArray, single: bool) -> Values:
-    return float(values[0]) if single else values

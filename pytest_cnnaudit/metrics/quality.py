@@ -12,18 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, stats
 
-from pytest_cnnaudit.metrics.localisation import (
-    TIE_DECIMALS,
-    EmptyHeatmapError,
-    FloatArray,
-    Values,
-    _batched,
-    _indices,
-    _listed,
-    _refuse,
-    _unbatched,
-)
-from pytest_cnnaudit.metrics.scalars import check_number
+from pytest_cnnaudit.checks import check_number
+from pytest_cnnaudit.metrics.batches import FloatArray, Values, batched, indices, listed, refuse, unbatched
+from pytest_cnnaudit.metrics.localisation import TIE_DECIMALS, EmptyHeatmapError
 
 
 class ConstantHeatmapError(ValueError):
@@ -35,7 +26,7 @@ class ConstantHeatmapError(ValueError):
     def __init__(self, indices: tuple[int, ...]) -> None:
         self.indices = indices
         super().__init__(
-            f"heatmap {_listed(indices)} is the same in all cells, so it has no order to compare: take it out of the "
+            f"heatmap {listed(indices)} is the same in all cells, so it has no order to compare: take it out of the "
             "batch first, or say with constant= what it counts as"
         )
 
@@ -62,12 +53,12 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, constant: float | N
     (levels, single), (others, _) = pairs
     flat = (np.ptp(levels, axis=(1, 2)) == 0) | (np.ptp(others, axis=(1, 2)) == 0)
     if flat.any() and constant is None:
-        raise ConstantHeatmapError(_indices(flat))
+        raise ConstantHeatmapError(indices(flat))
     found = [
         constant if skip else stats.spearmanr(one.ravel(), other.ravel()).statistic
         for one, other, skip in zip(levels, others, flat, strict=True)
     ]
-    return _unbatched(np.asarray(found, np.float64), single)
+    return unbatched(np.asarray(found, np.float64), single)
 
 
 def randomisation_correlation(before: ArrayLike, after: ArrayLike) -> float:
@@ -152,7 +143,7 @@ counterclockwise, and back."""
 
 def moved(heatmap: ArrayLike, transform: str, *, back: bool = False) -> FloatArray:
     """The map as the `transform` of its picture (a name in `MOVES`) moves it, or as undoing it does; a copy."""
-    maps, single = _batched(heatmap, "heatmap")
+    maps, single = batched(heatmap, "heatmap")
     if not isinstance(transform, str) or transform not in MOVES:
         raise ValueError(f"transform is {transform!r}; known: {', '.join(MOVES)}")
     found = np.array(MOVES[transform][back](maps))
@@ -168,6 +159,6 @@ def _levels(heatmap: ArrayLike, name: str) -> tuple[FloatArray, bool]:
 
 
 def _finite(heatmap: ArrayLike, name: str) -> tuple[FloatArray, bool]:
-    maps, single = _batched(heatmap, name)
-    _refuse(~np.isfinite(maps), name, "NaN or infinity", "look for it in the activations or gradients")
+    maps, single = batched(heatmap, name)
+    refuse(~np.isfinite(maps), name, "NaN or infinity", "look for it in the activations or gradients")
     return maps, single

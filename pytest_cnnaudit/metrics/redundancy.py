@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pytest_cnnaudit.metrics.scalars import check_number
+from pytest_cnnaudit.checks import check_number
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]

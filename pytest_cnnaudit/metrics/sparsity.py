@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from pytest_cnnaudit.metrics.scalars import check_number
+from pytest_cnnaudit.checks import check_number, integer
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -115,8 +115,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, seed: int = 0) ->
     check_number(confidence, "confidence")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence!r}; give a value between 0 and 1, such as 0.95")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; give an integer of at least 0")
+    integer(seed, "seed", least=0)
     if sample.size == 1:
         return None
     if (sample == sample[0]).all():

@@ -20,7 +20,7 @@ import numpy as np
 from pytest_cnnaudit.cases import Box, Case, InputCase
 from pytest_cnnaudit.findings import digest
 from pytest_cnnaudit.preprocessing import open_picture
-from pytest_cnnaudit.record import file_digest
+from pytest_cnnaudit.record.files import file_digest
 
 if TYPE_CHECKING:
     import keras

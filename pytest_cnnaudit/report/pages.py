@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup, escape
 
-from pytest_cnnaudit.record import write_text
+from pytest_cnnaudit.record.files import write_text
 from pytest_cnnaudit.report.audited_tests import gather
 from pytest_cnnaudit.report.bars import bars
 from pytest_cnnaudit.report.case_view import Embedded, case_view

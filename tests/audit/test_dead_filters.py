@@ -7,7 +7,7 @@ from colours import message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.metrics import dead_filters
 
 

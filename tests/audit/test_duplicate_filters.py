@@ -6,7 +6,7 @@ import pytest
 from colours import half_case, message_of, refused
 from keras import layers
 
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 
 
 def with_filters(**kernels):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
 from pytest_cnnaudit.audit.mosaics import draw_mosaics
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.record.provenance import picture_digest
 
 MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}

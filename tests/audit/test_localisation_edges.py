@@ -18,7 +18,7 @@ from colours import (
 
 from pytest_cnnaudit import AuditFailure, Box, Case, CaseError, Mask, Preprocessing
 from pytest_cnnaudit.cases import CaseWarning
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 
 # Each assertion on a heatmap and a region, and what the case calls the region.
 ROLES = [

@@ -14,7 +14,7 @@ from pytest_cnnaudit import AuditFailure
 from pytest_cnnaudit.cases import Box, Case, Mask
 from pytest_cnnaudit.engine import Engine
 from pytest_cnnaudit.engine.cache import Results
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.preprocessing import Preprocessing
 from pytest_cnnaudit.record import provenance
 

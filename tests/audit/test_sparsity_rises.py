@@ -12,7 +12,7 @@ from colours import colour_model, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.metrics import mean_interval, page_trend
 
 RISING = (0, 50, 100, 150)

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from pytest_cnnaudit import Engine
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 
 
 def engine_of(*middle, channels=2):

@@ -17,7 +17,7 @@ from keras.src.saving.serialization_lib import SafeModeScope, in_safe_mode
 
 from pytest_cnnaudit import Engine, ModelError, load_model
 from pytest_cnnaudit.engine import read_class_names
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

@@ -1,5 +1,7 @@
 """Filter patterns: the chapter's loop written out, closed forms, and the network up to the layer and no further."""
 
+import os
+
 import keras
 import networks
 import numpy as np
@@ -9,8 +11,8 @@ from test_engine import Counting, Failing, operations_of, snapshot
 
 from pytest_cnnaudit import Engine, FilterPatterns
 from pytest_cnnaudit.engine import patterns
+from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.engine.models.keras import tracing
-from pytest_cnnaudit.engine.outputs import NonFiniteError
 
 LAYER, SIZE = "sepconv3", (40, 40)
 
@@ -367,6 +369,20 @@ def test_half_precision_climbs_in_float32(policy, engine):
     np.testing.assert_allclose(found.losses, whole.losses, rtol=0, atol=0.02 * np.abs(whole.losses).max())
 
 
+@pytest.mark.parametrize("layer", [LAYER, "conv1_act"])
+def test_the_default_precision_of_keras_changes_nothing(layer, trunk):
+    """A keras.json may set it; a model in float32 climbs in float32 all the same."""
+    found = {}
+    for precision in ("float32", "float16"):
+        keras.config.set_floatx(precision)
+        try:
+            found[precision] = Engine(trunk).filter_patterns(layer, [0, 1], steps=3, size=SIZE, l2=0.1, jitter=2)
+        finally:
+            keras.config.set_floatx("float32")
+    # Nearly: how many climb together is measured, and rounding depends on it.
+    np.testing.assert_allclose(found["float16"].images, found["float32"].images, atol=1e-4)
+
+
 # Repeatable, whatever climbs together
 
 
@@ -654,3 +670,18 @@ def test_an_overflow_names_the_filter():
         NonFiniteError, match=r"ascent of filter 2 of the layer 'conv' ran into NaN or infinity before step"
     ):
         Engine(model).filter_patterns("conv", [2], size=(12, 12), normalize="pixel")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only on JAX the filters are shared out to threads")
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not bind processes to processors")
+@pytest.mark.parametrize("processors", [1, 2])
+def test_as_many_threads_as_the_process_has_processors(processors, engine, monkeypatch):
+    from pytest_cnnaudit.engine.models.keras.backends import jax
+
+    started = []
+    pool = jax.ThreadPoolExecutor
+    monkeypatch.setattr(jax, "ThreadPoolExecutor", lambda threads: started.append(threads) or pool(threads))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    Engine(engine.model, batch_size=4).filter_patterns(LAYER, [0, 1, 2, 3], steps=1, size=SIZE)
+    assert set(started) == {processors}

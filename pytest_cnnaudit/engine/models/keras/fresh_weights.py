@@ -17,10 +17,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras import tracing
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
-from pytest_cnnaudit.engine.models.keras.loading import ModelError
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
+from pytest_cnnaudit.engine.models.keras.private import own_trainable_variables
+from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -104,7 +105,7 @@ def _has_kernel(operation: keras.Operation) -> bool:
 
 def _own_weights(operation: keras.Operation) -> list[keras.Variable]:
     """What training changes in a layer itself, frozen or not, and a batch normalization's statistics."""
-    own = list(getattr(operation, "_trainable_variables", ()))
+    own = own_trainable_variables(operation)
     statistics = (getattr(operation, name, None) for name in ("moving_mean", "moving_variance"))
     return own + [variable for variable in statistics if isinstance(variable, keras.Variable)]
 

@@ -6,30 +6,19 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine.models.keras.tracing import Layer
-from pytest_cnnaudit.engine.outputs import NonFiniteError
+from pytest_cnnaudit.engine.errors import NonFiniteError
+from pytest_cnnaudit.engine.kernels import Kernels
+from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.SeparableConv2D)
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """Weights `(F, n)` float32 of a layer's F filters, the bias (if there is one) last.
-
-    Filters come in `groups` of equal size, one after the other; those of different groups see different channels.
-    """
-
-    filters: Floats
-    groups: int = 1
 
 
 def compared(layers: Sequence[Layer]) -> list[Layer]:

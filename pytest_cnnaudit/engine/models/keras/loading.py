@@ -9,24 +9,16 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
-from keras.src.saving.serialization_lib import SafeModeScope
 
-from pytest_cnnaudit.engine.models.keras.model_files import (
-    Config,
-    ModelError,
-    read_config,
-    unknown_classes,
-    unsafe_parts,
-)
-from pytest_cnnaudit.engine.outputs import NonFiniteError
-
-__all__ = ["ModelError", "check_model", "load_model", "read_class_names"]
+from pytest_cnnaudit.engine.errors import ModelError, NonFiniteError
+from pytest_cnnaudit.engine.models.keras.model_files import Config, read_config, unknown_classes, unsafe_parts
+from pytest_cnnaudit.engine.models.keras.private import SafeModeScope, all_layers, direct_layers
 
 _LONGEST_REASON = 300
 _RANDOM = "freshly-initialized weights"
@@ -74,7 +66,7 @@ def check_model(model: Any) -> None:
             f"The model {model.name!r} is not built: call it once on a batch, or give its first layer an input shape"
         )
     if not isinstance(model, (keras.Sequential, keras.Function)):
-        unbuilt = next((layer for layer in model._flatten_layers() if not layer.built), None)
+        unbuilt = next((layer for layer in all_layers(model) if not layer.built), None)
         if unbuilt is not None:
             raise ModelError(
                 f"The layer {unbuilt.name!r} of the model {model.name!r} is not built: call the model once on a batch"
@@ -90,11 +82,7 @@ def check_model(model: Any) -> None:
 
 def _layer_with(variable: keras.Variable, container: keras.Layer) -> str | None:
     """Path of the layer whose weight it is, as `Layer.path`: the weight's own path may lack the models around it."""
-    inside = (
-        container.layers
-        if isinstance(container, keras.Model)
-        else container._flatten_layers(include_self=False, recursive=False)
-    )
+    inside = container.layers if isinstance(container, keras.Model) else direct_layers(container)
     layer = next((one for one in inside if any(variable is weight for weight in one.variables)), None)
     if layer is None:
         return None
@@ -157,24 +145,3 @@ def _unknown(unknown: Mapping[str, str]) -> str:
         + (f" (when the model was saved, that was {', '.join(sorted(modules))})" if modules else "")
         + ", or return it from the fixture cnnaudit_custom_objects. "
     )
-
-
-def read_class_names(source: str | PathLike[str] | Sequence[str]) -> tuple[str, ...]:
-    """Class names from a text file, one a line in the order of the outputs, or as given."""
-    if isinstance(source, (str, PathLike)):
-        try:
-            text = Path(source).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"The class names {str(source)!r} can't be read: {error}") from error
-        names = tuple(line.strip() for line in text.splitlines() if line.strip())
-    else:
-        names = tuple(source)
-    if not names:
-        raise ValueError(f"The class names {str(source)!r} are empty; one name a line is expected")
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        raise TypeError(f"A class name must be a str, not {wrong[0]!r}")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"The class name {twice!r} stands twice in the class names")
-    return names

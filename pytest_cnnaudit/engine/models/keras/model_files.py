@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pytest_cnnaudit.engine.errors import ModelError
+
 Config: TypeAlias = Mapping[str, Any]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -22,10 +24,6 @@ _UNSAFE = {
     "TFSMLayer": "a TFSMLayer, which runs a SavedModel",
     "TorchModuleWrapper": "a TorchModuleWrapper, which unpickles Python objects",
 }
-
-
-class ModelError(ValueError):
-    """A model that can't be loaded or can't be explained; the message says which and what to do."""
 
 
 def read_config(file: Path) -> Config:

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.engine import outputs
+from pytest_cnnaudit.engine.errors import ModelError, NonFiniteError
 from pytest_cnnaudit.engine.inputs import check_data_format, model_inputs
+from pytest_cnnaudit.engine.layers import find_layer
 from pytest_cnnaudit.engine.models.keras import backends, tracing
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
 from pytest_cnnaudit.engine.models.keras.fresh_weights import FreshWeights, fresh_weights
-from pytest_cnnaudit.engine.models.keras.loading import ModelError
-from pytest_cnnaudit.engine.models.keras.tracing import Call, Layer
-from pytest_cnnaudit.engine.outputs import Activation, NonFiniteError
+from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer
+from pytest_cnnaudit.engine.outputs import Activation
 from pytest_cnnaudit.engine.ranges import Expectation, expectation
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -41,7 +42,7 @@ _HEAD_BYTES = 64 * 2**20
 class Structure:
     """What one recording of the model's calls tells."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[TracedLayer, ...]
     default: int | None
     outputs: int
     squashing: int | None
@@ -84,7 +85,7 @@ class Network:
         """The layers in execution order and the head; recorded once."""
         found: list[tuple[Tensor, list[outputs.Squashing]]] = []
         calls: list[Call] = []
-        layers: list[tuple[Layer, ...]] = []
+        layers: list[tuple[TracedLayer, ...]] = []
         pictures: list[Tensor] = []
 
         def run(*tensors: Tensor) -> None:
@@ -106,11 +107,9 @@ class Network:
         expects = expectation(calls, pictures[0] if several else None)
         return Structure(layers[0], default, width, squashing, activation, expects)
 
-    def layer(self, name: str) -> Layer:
+    def layer(self, name: str) -> TracedLayer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
-        if not isinstance(name, str):
-            raise TypeError(f"A layer is named by a str, not {name!r}")
-        return tracing.find_layer(self.structure.layers, name)
+        return find_layer(self.structure.layers, name)
 
     @property
     def num_classes(self) -> int:
@@ -137,7 +136,7 @@ class Network:
         """`(N, classes)` float32; (−z, z) for a model with a single output z."""
         return np.asarray(self._function("logits", self._logits_program, arrays)(*arrays))
 
-    def activations(self, arrays: Arrays, layers: Sequence[Layer]) -> list[Array]:
+    def activations(self, arrays: Arrays, layers: Sequence[TracedLayer]) -> list[Array]:
         """The layers' outputs, channels last."""
         program = partial(self._activations_program, layers)
         found = list(self._function("activations", program, arrays, layers)(*arrays))
@@ -147,11 +146,11 @@ class Network:
     def explained(
         self,
         arrays: Arrays,
-        layers: Sequence[Layer],
+        layers: Sequence[TracedLayer],
         *,
         gradients: Array | None,
         score: str,
-        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
+        inside: tuple[Sequence[TracedLayer], Sequence[TracedLayer]] | None = None,
     ) -> Explained:
         """Logits and activations, and the gradients of a class' score where `gradients` names the classes.
 
@@ -172,7 +171,7 @@ class Network:
         logits, activations, found, looked = function(gradients, *arrays)
         return Explained(logits, activations, found, _looked(looked, inside[0], len(arrays[0])))
 
-    def check_dependence(self, layer: Layer) -> None:
+    def check_dependence(self, layer: TracedLayer) -> None:
         """`ValueError` where no class' score depends on the layer; looked at once, without computing anything."""
         if layer.path not in self._depends:
             program = partial(self._gradients_program, (layer,), "logit")
@@ -185,7 +184,7 @@ class Network:
         program = partial(self._input_gradients_program, score)
         return np.asarray(self._function("input", program, arrays, (), score)(classes, *arrays))
 
-    def ablated(self, arrays: Arrays, layer: Layer, index: int, score: str) -> tuple[Array, Array]:
+    def ablated(self, arrays: Arrays, layer: TracedLayer, index: int, score: str) -> tuple[Array, Array]:
         """Activations `(1, h, w, K)` of one picture, and the drop of a class' score without each channel, `(K,)`.
 
         Only what comes after the layer is computed again.
@@ -197,7 +196,7 @@ class Network:
         channels = activations.shape[-1]
         return activations, np.ravel(scores)[channels] - np.ravel(scores)[:channels]
 
-    def filter_outputs(self, pictures: Array, layer: Layer, index: int) -> Array:
+    def filter_outputs(self, pictures: Array, layer: TracedLayer, index: int) -> Array:
         """One channel of the layer's output for pictures `(N, H, W, C)` of any size, `(N, h, w)` or `(N,)`, float32."""
 
         def program(tensors: Tensor, channel: Tensor) -> Tensor:
@@ -207,7 +206,7 @@ class Network:
         return np.asarray(self._function("filter", program, arrays, (layer,))(*arrays))
 
     def inside(
-        self, arrays: Arrays, reduced: Sequence[Layer], finite: Sequence[Layer]
+        self, arrays: Arrays, reduced: Sequence[TracedLayer], finite: Sequence[TracedLayer]
     ) -> tuple[list[tuple[Array, int]], Array]:
         """Of one pass: the reductions of some layers' outputs, and which values of some layers are finite.
 
@@ -245,7 +244,7 @@ class Network:
         kind: str,
         program: Callable[..., Any],
         arrays: Arrays,
-        layers: Sequence[Layer] = (),
+        layers: Sequence[TracedLayer] = (),
         score: str = "",
     ) -> Callable[..., Any]:
         """The compiled function of this kind for these layers and shapes: made once, kept."""
@@ -295,11 +294,11 @@ class Network:
         with outputs.squashings() as found:
             return self._pick(self.model(*positional, **named, training=False)), found
 
-    def output_of(self, layer: Layer, pictures: Tensor) -> Tensor:
+    def output_of(self, layer: TracedLayer, pictures: Tensor) -> Tensor:
         """The layer's output for pictures of any size, channels last; nothing after it is computed."""
         return channels_last(self._left_early(pictures, partial(tracing.outputs_until, (layer,)))[0])
 
-    def input_of(self, layer: Layer, pictures: Tensor) -> Tensor:
+    def input_of(self, layer: TracedLayer, pictures: Tensor) -> Tensor:
         """What the layer takes for pictures of any size, as it takes it."""
         return self._left_early(pictures, partial(tracing.input_until, layer))
 
@@ -348,17 +347,17 @@ class Network:
     def _logits_program(self, *tensors: Tensor) -> Tensor:
         return self._scores(tensors, "logit")[0]
 
-    def _activations_program(self, layers: Sequence[Layer], *tensors: Tensor) -> list[Tensor]:
+    def _activations_program(self, layers: Sequence[TracedLayer], *tensors: Tensor) -> list[Tensor]:
         return [channels_last(output) for output in tracing.outputs_until(layers, lambda: self.call(tensors))]
 
-    def _plain_program(self, layers: Sequence[Layer], *tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _plain_program(self, layers: Sequence[TracedLayer], *tensors: Tensor) -> tuple[Tensor, list[Tensor]]:
         seen: dict[str, Tensor] = {}
         with tracing.observed(layers, lambda layer, output: seen.setdefault(layer.path, output)):
             logits = self._logits_program(*tensors)
         return logits, [channels_last(seen[layer.path]) for layer in layers]
 
     def _inside_program(
-        self, reduced: Sequence[Layer], finite: Sequence[Layer], *tensors: Tensor
+        self, reduced: Sequence[TracedLayer], finite: Sequence[TracedLayer], *tensors: Tensor
     ) -> tuple[list[Tensor], Tensor, Tensor]:
         with self._looking_inside(reduced, finite, tensors[0].shape[0]) as looked:
             output, _ = self.call(tensors)
@@ -366,7 +365,7 @@ class Network:
 
     @contextmanager
     def _looking_inside(
-        self, reduced: Sequence[Layer], finite: Sequence[Layer], rows: int
+        self, reduced: Sequence[TracedLayer], finite: Sequence[TracedLayer], rows: int
     ) -> Iterator[Callable[[Tensor], tuple[list[Tensor], Tensor, Tensor]]]:
         """While the model is called, the layers are looked at; what it gives, called with the output, is what was seen.
 
@@ -377,11 +376,11 @@ class Network:
         positions: dict[str, int] = {}
         are_finite: dict[str, Tensor] = {}
 
-        def reduce(layer: Layer, output: Tensor) -> Tensor:
+        def reduce(layer: TracedLayer, output: Tensor) -> Tensor:
             reductions[layer.path], positions[layer.path] = self._reductions(output)
             return output
 
-        def look(layer: Layer, values: Tensor) -> None:
+        def look(layer: TracedLayer, values: Tensor) -> None:
             found, path = self._are_finite(values, rows), layer.path
             are_finite[path] = keras.ops.logical_and(are_finite[path], found) if path in are_finite else found
 
@@ -414,24 +413,24 @@ class Network:
         return found if own else keras.ops.broadcast_to(found, (rows,))
 
     def _gradients_program(
-        self, layers: Sequence[Layer], score: str, targets: Tensor, *tensors: Tensor
+        self, layers: Sequence[TracedLayer], score: str, targets: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """(logits, activations, gradients) of the layers; what comes before the first of them is inference."""
         return self._gradients_and_inside_program(layers, score, (), (), targets, *tensors)[:3]
 
     def _gradients_and_inside_program(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[TracedLayer],
         score: str,
-        reduced: Sequence[Layer],
-        finite: Sequence[Layer],
+        reduced: Sequence[TracedLayer],
+        finite: Sequence[TracedLayer],
         targets: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, list[Tensor], list[Tensor], Any]:
         scale, order = 1.0, []
 
         def run(watch: backends.Watch) -> tuple[Tensor, Any]:
-            def observe(layer: Layer, output: Tensor) -> Tensor:
+            def observe(layer: TracedLayer, output: Tensor) -> Tensor:
                 nonlocal scale
                 scale = max(scale, _loss_scale(output))
                 order.append(layer.path)
@@ -473,7 +472,7 @@ class Network:
         return keras.ops.cast(gradient, "float32") / scale
 
     def _ablation_program(
-        self, layer: Layer, score: str, chunk: int, index: Tensor, *tensors: Tensor
+        self, layer: TracedLayer, score: str, chunk: int, index: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Activations of one picture, and the score without each channel and with all, `(chunks, chunk)`."""
         ops = keras.ops
@@ -499,7 +498,7 @@ class Network:
         dropped = np.minimum(np.arange(chunks * chunk), channels).reshape(chunks, chunk).astype(np.int32)
         return channels_last(activation), ops.map(score_without, ops.convert_to_tensor(dropped))
 
-    def _head_chunk(self, layer: Layer) -> int:
+    def _head_chunk(self, layer: TracedLayer) -> int:
         """How many variants of a layer's output fit the budget with what the head makes of them."""
         layers = self.structure.layers
         start = next(index for index, one in enumerate(layers) if one.path == layer.path)
@@ -552,14 +551,14 @@ class Explained:
 
 
 def _looked(
-    found: tuple[Sequence[Array], Array, Array], reduced: Sequence[Layer], pictures: int
+    found: tuple[Sequence[Array], Array, Array], reduced: Sequence[TracedLayer], pictures: int
 ) -> tuple[list[tuple[Array, int]], Array]:
     reductions, positions, are_finite = found
     _check_rows(reduced, [one.shape[1] for one in reductions], pictures)
     return list(zip(reductions, positions.tolist(), strict=True)), are_finite
 
 
-def _check_rows(layers: Sequence[Layer], rows: Sequence[int], pictures: int) -> None:
+def _check_rows(layers: Sequence[TracedLayer], rows: Sequence[int], pictures: int) -> None:
     """`ValueError` for a layer that makes several rows of a picture, such as windows: none of them is the picture's."""
     for layer, count in zip(layers, rows, strict=True):
         if count != pictures:

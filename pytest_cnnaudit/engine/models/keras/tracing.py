@@ -9,7 +9,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,28 +17,23 @@ from typing import Any
 
 import keras
 
+from pytest_cnnaudit.engine.layers import Layer
 from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.private import INPUT_CHECK, direct_layers
 
 # An operation's attributes are shared by all threads, so one trace at a time.
 TRACING = threading.RLock()
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One call of a layer, or of a bare operation such as an addition, in a model.
+@dataclass(frozen=True, repr=False)
+class TracedLayer(Layer):
+    """A layer with the operation of Keras that is called, and which of its calls it is."""
 
-    `path` is unique: names joined by `/` through nested models. A layer called several times is listed once
-    a call; its last call has the plain path, the earlier ones are `path#1`, `path#2`, … `output_shape` is
-    `(None, H, W, C)` or `(None, C)` as the model computes it (channels first in a channels-first model).
-    """
+    operation: keras.Operation = field(default=None, compare=False)
+    occurrence: int = field(default=0, compare=False)
 
-    path: str
-    type: str
-    output_shape: tuple[int | None, ...]
-    is_spatial: bool
-    is_relu_like: bool = False
-    operation: keras.Operation = field(default=None, repr=False, compare=False)
-    occurrence: int = field(default=0, repr=False, compare=False)
+    def __repr__(self) -> str:
+        return super().__repr__().replace(type(self).__name__, Layer.__name__, 1)
 
 
 @dataclass(frozen=True)
@@ -74,9 +68,9 @@ def replaced_calls(
 
 
 @contextmanager
-def observed(layers: Iterable[Layer], observe: Callable[[Layer, Tensor], Tensor]) -> Iterator[None]:
+def observed(layers: Iterable[TracedLayer], observe: Callable[[TracedLayer, Tensor], Tensor]) -> Iterator[None]:
     """While the model is called, `observe(layer, output)` sees the layers' outputs and may replace them."""
-    wanted: dict[int, dict[int, Layer]] = {}
+    wanted: dict[int, dict[int, TracedLayer]] = {}
     operations: dict[int, keras.Operation] = {}
     for layer in layers:
         wanted.setdefault(id(layer.operation), {})[layer.occurrence] = layer
@@ -98,7 +92,7 @@ def observed(layers: Iterable[Layer], observe: Callable[[Layer, Tensor], Tensor]
 
 @contextmanager
 def observed_with_inputs_of_activations(
-    layers: Sequence[Layer], observe: Callable[[Layer, Tensor], None]
+    layers: Sequence[TracedLayer], observe: Callable[[TracedLayer, Tensor], None]
 ) -> Iterator[None]:
     """While the model is called, `observe(layer, tensor)` sees the layers' outputs and what their activations took.
 
@@ -113,7 +107,7 @@ def observed_with_inputs_of_activations(
 
         return activate
 
-    def see(layer: Layer, output: Tensor) -> Tensor:
+    def see(layer: TracedLayer, output: Tensor) -> Tensor:
         for tensor in (*taken.pop(id(layer.operation), ()), output):
             observe(layer, tensor)
         return output
@@ -128,14 +122,14 @@ class _AllSeen(BaseException):
     """Leaves a model's call half-way. No `Exception`: those Keras catches and words anew."""
 
 
-def outputs_until(layers: Sequence[Layer], call: Callable[[], Any]) -> list[Tensor]:
+def outputs_until(layers: Sequence[TracedLayer], call: Callable[[], Any]) -> list[Tensor]:
     """The layers' outputs during `call()`, which is left as soon as the last of them is there.
 
     What comes after the layers is neither traced nor computed, on all backends alike.
     """
     seen: dict[str, Tensor] = {}
 
-    def observe(layer: Layer, output: Tensor) -> Tensor:
+    def observe(layer: TracedLayer, output: Tensor) -> Tensor:
         seen[layer.path] = output
         if len(seen) == len(layers):
             raise _AllSeen
@@ -146,7 +140,7 @@ def outputs_until(layers: Sequence[Layer], call: Callable[[], Any]) -> list[Tens
     return [seen[layer.path] for layer in layers]
 
 
-def input_until(layer: Layer, call: Callable[[], Any]) -> Tensor:
+def input_until(layer: TracedLayer, call: Callable[[], Any]) -> Tensor:
     """What the layer takes first during `call()`, which is left before the layer computes anything."""
     original, counter = layer.operation.call, iter(range(10**9))
     taken: list[Tensor] = []
@@ -171,7 +165,7 @@ _AFFINE = (
 )
 
 
-def is_affine(layer: Layer) -> bool:
+def is_affine(layer: TracedLayer) -> bool:
     """Whether the layer is known to add and multiply its input by constants alone, in float32."""
     operation = layer.operation
     return (
@@ -189,19 +183,18 @@ def any_input_size(model: keras.Model) -> Iterator[None]:
     Only models' own checks are off; a layer that can't take what it gets still says so.
     """
     models = {id(one): one for one in (model, *operations_of(model)) if isinstance(one, (keras.Model, keras.Function))}
-    name = "_assert_input_compatibility"
     with TRACING:
-        before = {key: one.__dict__.get(name) for key, one in models.items()}
+        before = {key: one.__dict__.get(INPUT_CHECK) for key, one in models.items()}
         try:
             for one in models.values():
-                one.__dict__[name] = lambda *_: None
+                one.__dict__[INPUT_CHECK] = lambda *_: None
             yield
         finally:
             for key, one in models.items():
                 if before[key] is None:
-                    one.__dict__.pop(name, None)
+                    one.__dict__.pop(INPUT_CHECK, None)
                 else:
-                    one.__dict__[name] = before[key]
+                    one.__dict__[INPUT_CHECK] = before[key]
 
 
 def record_calls(model: keras.Model, run: Callable[[], Any]) -> list[Call]:
@@ -247,7 +240,7 @@ class Before:
 
 
 @contextmanager
-def remembered(model: keras.Model, layer: Layer) -> Iterator[Before]:
+def remembered(model: keras.Model, layer: TracedLayer) -> Iterator[Before]:
     """While the model is called, everything up to the layer's output is collected, for `replayed`."""
     before = Before()
     done: list[tuple[int, int]] = []
@@ -279,7 +272,7 @@ def remembered(model: keras.Model, layer: Layer) -> Iterator[Before]:
 
 
 @contextmanager
-def replayed(model: keras.Model, layer: Layer, before: Before, variants: Tensor) -> Iterator[None]:
+def replayed(model: keras.Model, layer: TracedLayer, before: Before, variants: Tensor) -> Iterator[None]:
     """While the model is called, the layer gives `variants`, and what came before it is not computed again.
 
     `before` is of a single picture; its outputs are repeated for as many rows as there are variants.
@@ -323,7 +316,7 @@ def operations_of(container: keras.Operation) -> Iterator[keras.Operation]:
     elif isinstance(container, keras.Function):
         inside = container.operations
     elif isinstance(container, keras.Layer):
-        inside = container._flatten_layers(include_self=False, recursive=False)
+        inside = direct_layers(container)
     else:
         inside = ()
     for operation in inside:
@@ -332,7 +325,7 @@ def operations_of(container: keras.Operation) -> Iterator[keras.Operation]:
             yield from operations_of(operation)
 
 
-def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
+def layers_of(calls: Sequence[Call]) -> tuple[TracedLayer, ...]:
     """The calls as layers with unique paths, in execution order."""
     remaining: dict[str, int] = {}
     for call in calls:
@@ -346,7 +339,7 @@ def layers_of(calls: Sequence[Call]) -> tuple[Layer, ...]:
         path = f"{call.path}#{total[call.path] - left}" if left else call.path
         shape = tuple(call.output.shape)
         layers.append(
-            Layer(
+            TracedLayer(
                 path=path,
                 type=type(call.operation).__name__,
                 output_shape=(None, *shape[1:]),
@@ -430,28 +423,3 @@ def _cells(tensor: Tensor) -> int:
         return int(len(tensor.shape) == 2)
     first = 2 if keras.config.image_data_format() == "channels_first" else 1
     return int(tensor.shape[first]) * int(tensor.shape[first + 1])
-
-
-def find_layer(layers: Sequence[Layer], name: str) -> Layer:
-    """The layer with this path, or with this bare name where only one has it.
-
-    Raises a `ValueError` that offers the nearest paths for an unknown name, and all candidates for an
-    ambiguous one.
-    """
-    by_path = {layer.path: layer for layer in layers}
-    if name in by_path:
-        return by_path[name]
-    matching = [layer for layer in layers if layer.path.rsplit("/", 1)[-1] == name]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise ValueError(
-            f"The layer name {name!r} is ambiguous; write one of the paths "
-            + ", ".join(repr(layer.path) for layer in matching)
-        )
-    bare = {path.rsplit("/", 1)[-1]: path for path in by_path}
-    near = difflib.get_close_matches(name, [*by_path, *bare], n=3, cutoff=0.5)
-    nearest = list(dict.fromkeys(bare.get(match, match) for match in near)) or list(by_path)[-3:]
-    raise ValueError(
-        f"The model has no layer {name!r}; nearest: {', '.join(map(repr, nearest))}. Engine.layers lists all of them."
-    )

@@ -79,7 +79,7 @@ def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
 
 
 def _side_by_side(call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call(count, *arrays)` with the rows shared out to as many threads as there are processors.
+    """`call(count, *arrays)` with the rows shared out to as many threads as the process has processors.
 
     XLA computes most convolutions with groups, and their gradients, on a single one.
     """
@@ -87,7 +87,7 @@ def _side_by_side(call: Callable[..., Any]) -> Callable[..., Any]:
 
     def shared_out(count: Array, *arrays: Array) -> Any:
         rows = len(arrays[0])
-        lanes = max(number for number in range(1, (os.cpu_count() or 1) + 1) if rows % number == 0)
+        lanes = max(number for number in range(1, _processors() + 1) if rows % number == 0)
         parts = [[array[first::lanes] for array in arrays] for first in range(lanes)]
         if rows // lanes not in compiled_for:
             # Here and not in the threads: whoever traces holds a lock.
@@ -98,6 +98,13 @@ def _side_by_side(call: Callable[..., Any]) -> Callable[..., Any]:
         return keras.tree.map_structure(lambda *each: np.stack(each, axis=1).reshape(-1, *each[0].shape[1:]), *results)
 
     return shared_out
+
+
+def _processors() -> int:
+    """How many this process may run on, which in a container or on a cluster is fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, State, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.private import frozen_graph, tensor_of_variable
 
 _CACHE_BYTES = 2**22
+_WITH_DATA_FORMAT = {"AvgPool", "Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MaxPool"}
+"""The operations that TensorFlow computes channels first on the CPU only by oneDNN."""
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the graph reads the variables by reference
@@ -62,7 +66,7 @@ class _ReadsHere(keras.StatelessScope):  # type: ignore[misc]
     def get_current_value(self, variable: Any) -> Any:
         if id(variable) not in self.state_mapping:
             with self._graph.as_default():
-                self.state_mapping[id(variable)] = tf.convert_to_tensor(variable._value)
+                self.state_mapping[id(variable)] = tf.convert_to_tensor(tensor_of_variable(variable))
         return self.state_mapping[id(variable)]
 
 
@@ -101,7 +105,7 @@ def _frozen(program: Callable[..., Any]) -> Callable[..., Any]:
         concrete = concrete or _traced(program, [_of_any_length(array) for array in arrays])
         current = [variable.numpy() for variable in concrete.variables]
         if frozen is None or not all(map(np.array_equal, current, values)):
-            frozen, values = convert_variables_to_constants_v2(concrete), current
+            frozen, values = frozen_graph(concrete), current
         outputs = keras.tree.flatten(frozen(*map(tf.constant, arrays)))
         return _to_numpy(keras.tree.pack_sequence_as(concrete.structured_outputs, outputs))
 
@@ -112,14 +116,52 @@ def _of_any_length(array: Array) -> tf.TensorSpec:
     return tf.TensorSpec((None, *array.shape[1:]) if array.ndim else (), array.dtype)
 
 
-def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:  # noqa: ARG001 - see `compiled`
-    """See `Backend.abstract`."""
+def abstract(run: Callable[..., Any], model: keras.Model, specs: Sequence[Spec]) -> None:
+    """See `Backend.abstract`; `ModelError` for operations that TensorFlow could not compute in this process."""
 
     def program(*tensors: Tensor) -> None:
         with keras.StatelessScope():
             run(*tensors)
 
-    tf.function(program, autograph=False).get_concrete_function(*(tf.TensorSpec(*spec) for spec in specs))
+    traced = tf.function(program, autograph=False).get_concrete_function(*(tf.TensorSpec(*spec) for spec in specs))
+    _check_channels_first(traced.graph, model)
+
+
+def _check_channels_first(graph: Any, model: keras.Model) -> None:
+    """`ModelError` for the first operation on channels first that has no kernel on the CPU.
+
+    The graph tells, not the layers: Keras transposes for some of them, and custom ones may do anything.
+    """
+    if tf.config.get_visible_devices("GPU"):
+        return
+    for operation in graph.get_operations():
+        if operation.type not in _WITH_DATA_FORMAT or operation.get_attr("data_format") != b"NCHW":
+            continue
+        dtype = operation.get_attr("T")
+        if _computes_channels_first(dtype):
+            continue
+        where = f"The model {model.name!r} has {operation.name!r}, a channels-first {operation.type} in {dtype.name}"
+        if _computes_channels_first(tf.float32):
+            raise ModelError(
+                f"{where}, which TensorFlow computes on this processor in float32 but not in {dtype.name}: use "
+                "the dtype policy float32, or a channels_last model"
+            )
+        raise ModelError(
+            f"{where}, which TensorFlow computes on the CPU only with oneDNN, and oneDNN is off, as it is by default "
+            "on some processors: set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, "
+            "or use a channels_last model"
+        )
+
+
+@cache
+def _computes_channels_first(dtype: tf.DType) -> bool:
+    """Whether the CPU has channels-first kernels in this process: tried, since it depends on processor and settings."""
+    with tf.init_scope(), tf.device("CPU:0"):
+        try:
+            tf.nn.conv2d(tf.zeros((1, 1, 2, 2), dtype), tf.zeros((1, 1, 1, 1), dtype), 1, "VALID", data_format="NCHW")
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+            return False
+    return True
 
 
 def gradients(

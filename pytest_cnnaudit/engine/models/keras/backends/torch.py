@@ -5,18 +5,17 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 import torch
-from keras.src.backend.torch import nn as keras_nn
 
 from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.private import spatial_inputs_as_views
 
 _CACHE_BYTES = 2**22
-_TO_CHANNELS_FIRST = getattr(keras_nn, "_transpose_spatial_inputs", None)
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:  # noqa: ARG001 - the modules hold the variables
@@ -42,21 +41,13 @@ def looped(loop: Loop, model: keras.Model) -> Callable[..., Any]:
     return compiled(program, model)
 
 
-@contextmanager
-def _channels_last_memory() -> Iterator[None]:
+def _channels_last_memory() -> AbstractContextManager[None]:
     """Convolutions and poolings take a channels-last tensor as it lies in memory.
 
     Keras copies it to channels first before each of them, and for a convolution back again: on the CPU a third of
     a model's time. PyTorch's kernels take either, so that a view of the axes will do.
     """
-    if _TO_CHANNELS_FIRST is None:
-        yield
-        return
-    keras_nn._transpose_spatial_inputs = _channels_first_view
-    try:
-        yield
-    finally:
-        keras_nn._transpose_spatial_inputs = _TO_CHANNELS_FIRST
+    return spatial_inputs_as_views(_channels_first_view)
 
 
 def _channels_first_view(tensor: Tensor) -> Tensor:

@@ -50,10 +50,10 @@ def test_what_constant_maps_count_as_is_a_number():
 
 
 @pytest.mark.parametrize("value", ["a", None, True, 0.5, -1])
-def test_counts_and_seeds_are_whole_numbers(value):
+def test_counts_and_seeds_are_integers(value):
     with pytest.raises(ValueError, match=f"cell is {value!r}; a mosaic of 2 × 2 has the cells 0 to 3"):
         metrics.cell_coverage((4, 4), value)
-    with pytest.raises(ValueError, match=f"seed is {value!r}; give an integer of at least 0"):
+    with pytest.raises(ValueError, match=f"seed is {value!r}; an integer of at least 0 is expected"):
         metrics.mean_interval([1, 2, 3], seed=value)
 
 
