@@ -1,10 +1,28 @@
 """What every room's tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 pytest_plugins = ("pytester",)
+
+ENGINE = Path(__file__).resolve().parent / "engine"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What computes with a backend runs on each of them, what receives arrays from the engine on one.
+
+    So the engine's tests are marked `every_backend` but for those marked `one_backend`, and of the other rooms' tests
+    those alone that say it themselves. tox has the rest run on PyTorch, which starts quickest.
+    """
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}.intersection({"every_backend", "one_backend"})
+        if len(marks) > 1:
+            raise pytest.UsageError(f"{item.nodeid} is marked every_backend and one_backend; it can't be both")
+        if not marks and ENGINE in item.path.parents:
+            item.add_marker("every_backend")
 
 
 @pytest.fixture(scope="session")

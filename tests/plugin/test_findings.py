@@ -7,6 +7,7 @@ import pytest
 HYPOTHESIS = "no:hypothesispytest"
 
 
+@pytest.mark.every_backend
 def test_passing_audits_are_listed_and_the_verdict_is_told(suite):
     suite.write(
         """

@@ -164,6 +164,7 @@ def test_fails(cnnaudit):
 """
 
 
+@pytest.mark.every_backend
 def test_no_warning_is_ours(suite):
     suite.write(ONE_OF_EACH)
     result = suite.run("-W", "error", "--strict-markers", "--strict-config", "-q")
