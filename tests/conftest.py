@@ -7,6 +7,11 @@ import pytest
 
 pytest_plugins = ("pytester",)
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+if CACHE in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
+    # JAX writes a file of its cache while another process may be reading it, so each worker has a cache of its own.
+    os.environ[CACHE] += f"-{os.environ['PYTEST_XDIST_WORKER']}"
+
 ENGINE = Path(__file__).resolve().parent / "engine"
 
 
