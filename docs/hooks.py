@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_cnnaudit.options import OPTIONS, Option
+from pytest_cnnaudit.plugin.options import OPTIONS, Option
 
 PLACE = "<!-- options -->"
 

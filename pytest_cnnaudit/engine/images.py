@@ -26,7 +26,8 @@ _PIXELS_PER_BATCH = 8 * 299 * 299
 class Batch:
     """`inputs` `(size, H, W, C)` float32, of which the first `count` are pictures and the rest padding.
 
-    `others` are the rows of the model's other inputs, `preprocessing` what made the pictures model input.
+    `others` are the rows of the model's other inputs, `preprocessing` what made the pictures model input. `targets`
+    are the pictures' target classes where a call has some, `PREDICTED` for the predicted class.
     """
 
     inputs: npt.NDArray[np.float32]
@@ -35,6 +36,7 @@ class Batch:
     start: int
     others: tuple[npt.NDArray[Any], ...] = ()
     preprocessing: Preprocessing | None = None
+    targets: tuple[int, ...] = ()
 
     @property
     def black(self) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,5 +126,4 @@ class Recorder:
         return journal_path(self.folder, test)
 
     def _write(self, test: str, part: Mapping[str, Any]) -> None:
-        findings = [asdict(finding) for finding in part["findings"]]
-        write_json(part_path(self.folder, test), {**part, "findings": findings})
+        write_json(part_path(self.folder, test), part)
