@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from pytest_cnnaudit.cases import Case, CaseError
-from pytest_cnnaudit.preprocessing import open_picture
+from pytest_cnnaudit.cases import Case, CaseError, open_picture
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 # What a camera stores for each orientation, as the transposition that turns the upright picture into it.
