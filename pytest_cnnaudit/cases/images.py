@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]"
 
 
-SIZE_IN_HEADER = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+SIZE_IN_HEADER = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "WEBP")
 """Formats of which the size is known before a pixel is decoded."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """Exif's tag, and its values for a picture that lies on its side."""
 
@@ -69,9 +71,12 @@ def upright_size(image: HoldsImage | Picture) -> tuple[int, int]:
     if isinstance(path, str | os.PathLike):
         where = image.where if isinstance(image, HoldsImage) else _where(image)
         with _opened(Path(path), where) as opened:
-            if opened.format in SIZE_IN_HEADER:
+            if opened.format in SIZE_IN_HEADER and (opened.format != "PNG" or _says_all_in_front(Path(path))):
+                from PIL import Image
+
                 _check_size(opened)
-                turned = opened.getexif().get(ORIENTATION) in TURNED
+                # Not PNG's own `getexif`, which decodes the pixels to look behind them.
+                turned = Image.Image.getexif(opened).get(ORIENTATION) in TURNED
                 return (opened.height, opened.width) if turned else opened.size
     return open_picture(image).size
 
@@ -139,6 +144,20 @@ def _opened(path: Path, where: str) -> Iterator[Image.Image]:
         if opened.format == "EPS":
             raise CaseError(f"{where}: is an EPS file (convert it to PNG or JPEG): {path}")
         yield opened
+
+
+def _says_all_in_front(path: Path) -> bool:
+    """Whether no chunk of a PNG file comes after its pixels, such as one with the orientation."""
+    with path.open("rb") as file:
+        file.seek(len(PNG_SIGNATURE))
+        pixels = False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if pixels and kind != b"IDAT":
+                return bool(kind == b"IEND")
+            pixels = kind == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)
+    return False
 
 
 def _upright(picture: Image.Image) -> Image.Image:

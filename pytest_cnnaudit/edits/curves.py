@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pytest_cnnaudit.edits.edited_images import Edit, Subject
-from pytest_cnnaudit.edits.fills import BLUR, filling
+from pytest_cnnaudit.edits.fills import BLUR, Fill, filling
 from pytest_cnnaudit.preprocessing import Geometry
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -35,15 +36,33 @@ class Curves:
 
     def __init__(self, pixels: npt.NDArray[Any], geometry: Geometry, grid: tuple[int, int]) -> None:
         self.pixels = pixels
-        self.blurred, self.filled = _blurred_and_filled(pixels)
         self._cells = _cell_of_pixels(geometry, grid)
         self._pixels = np.bincount(self._cells[self._cells >= 0], minlength=grid[0] * grid[1])
+
+    @cached_property
+    def blurred(self) -> npt.NDArray[Any]:
+        """Under a Gaussian whose standard deviation is 5 % of the longer side."""
+        if self.pixels.dtype == np.uint8:
+            return _filled(self.pixels, "blur")
+        deviation = BLUR * max(self.pixels.shape[:2])
+        return np.asarray(ndimage.gaussian_filter(self.pixels, (deviation, deviation, 0), mode="nearest"))
+
+    @cached_property
+    def filled(self) -> npt.NDArray[Any]:
+        """All of the mean color."""
+        if self.pixels.dtype == np.uint8:
+            return _filled(self.pixels, "mean")
+        return np.broadcast_to(self.pixels.mean(axis=(0, 1)), self.pixels.shape)
 
     def steps(self, order: npt.NDArray[np.intp], steps: int) -> tuple[npt.NDArray[np.intp], Floats]:
         """How many cells have been taken after each of the steps, and which share of the pixels these hold."""
         counts = cells_after(len(order), steps)
+        return counts, self.shares(order, counts)
+
+    def shares(self, order: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> Floats:
+        """Which share of the pixels so many cells hold."""
         taken = np.concatenate([[0], np.cumsum(self._pixels[order])])
-        return counts, taken[counts] / taken[-1]
+        return np.asarray(taken[counts] / taken[-1])
 
     def pictures(self, order: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:
         """For each count the picture of which so many cells are inserted, and that of which they are deleted."""
@@ -109,15 +128,8 @@ def steps_of(order: Order, grid: tuple[int, int], counts: Iterable[int]) -> list
     return [Step(order, grid, int(count), title) for count in counts for title in TITLES]
 
 
-def _blurred_and_filled(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Under a Gaussian whose standard deviation is 5 % of the longer side, and the mean colour."""
-    if pixels.dtype == np.uint8:
-        everywhere, unused = np.ones(pixels.shape[:2], np.float32), np.random.default_rng()
-        blur, mean = (filling(pixels, fill, unused)(everywhere) for fill in ("blur", "mean"))
-        return blur, mean
-    deviation = BLUR * max(pixels.shape[:2])
-    blur = ndimage.gaussian_filter(pixels, (deviation, deviation, 0), mode="nearest")
-    return blur, np.broadcast_to(pixels.mean(axis=(0, 1)), pixels.shape)
+def _filled(pixels: npt.NDArray[np.uint8], fill: Fill) -> npt.NDArray[np.uint8]:
+    return filling(pixels, fill, np.random.default_rng())(np.ones(pixels.shape[:2], np.float32))
 
 
 def _cell_of_pixels(geometry: Geometry, grid: tuple[int, int]) -> npt.NDArray[np.intp]:

@@ -134,9 +134,13 @@ class EditedImage:
         """The case that is edited: the model's other inputs and error messages are its."""
         return self.original.case
 
+    def subject(self, preprocessing: Preprocessing) -> Subject:
+        """The opened case; the preprocessing, which knows size and color, says how its image is seen."""
+        return self.opened.subject(self.original, preprocessing)
+
     def pixels(self, preprocessing: Preprocessing) -> npt.NDArray[Any]:
-        """The edited pixels; the preprocessing, which knows size and color, says how the image is seen."""
-        return self.edit(self.opened.subject(self.original, preprocessing))
+        """The edited pixels."""
+        return self.edit(self.subject(preprocessing))
 
     def read(self, preprocessing: Preprocessing) -> ReadPicture:
         """The edited image as model input."""
@@ -147,14 +151,14 @@ class EditedImage:
 
     def changes(self, preprocessing: Preprocessing) -> bool:
         """Whether it differs from the untouched case where the model sees it."""
-        subject = self.opened.subject(self.original, preprocessing)
+        subject = self.subject(preprocessing)
         return subject.differs_from(self.edit(subject))
 
 
-def edited(originals: Iterable[Original], edits: Callable[[Original], Sequence[Edit]]) -> list[list[EditedImage]]:
-    """For each original its edits, in order; all of them open their cases in one place."""
+def edited(pairs: Iterable[tuple[Original, Sequence[Edit]]]) -> list[list[EditedImage]]:
+    """The edited images of each original, in order; all of them open their cases in one place."""
     opened = LastOpened()
-    return [[EditedImage(original, edit, opened) for edit in edits(original)] for original in originals]
+    return [[EditedImage(original, edit, opened) for edit in edits] for original, edits in pairs]
 
 
 def _pixels(case: Sample, *, on_white_ground: bool) -> npt.NDArray[Any]:

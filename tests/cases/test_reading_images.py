@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from pytest_cnnaudit.cases import Case, CaseError, open_picture
+from pytest_cnnaudit.cases import Case, CaseError, open_picture, upright_size
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 # What a camera stores for each orientation, as the transposition that turns the upright picture into it.
@@ -285,3 +285,52 @@ def test_the_case_is_named(tmp_path: Path) -> None:
     case = Case(tmp_path / "no.png", source="cases.json: image 'no.png'")
     with pytest.raises(CaseError, match=r"^cases\.json: image 'no\.png': no such file: "):
         open_picture(case)
+
+
+# --- upright_size ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path, orientation: int, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (6, 4)).save(tmp_path / f"a.{suffix}", exif=exif)
+    expected = (6, 4) if orientation < 5 else (4, 6)
+    assert upright_size(tmp_path / f"a.{suffix}") == open_picture(tmp_path / f"a.{suffix}").size == expected
+
+
+def test_the_size_needs_no_pixel_where_the_header_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    assert upright_size(Case(tmp_path / "a.png")) == (6, 4)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
+    plain = (tmp_path / "a.png").read_bytes()
+    behind = _png([(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))])[8:]
+    (tmp_path / "a.png").write_bytes(plain[:-12] + behind + plain[-12:])
+    assert upright_size(tmp_path / "a.png") == open_picture(tmp_path / "a.png").size == (4, 6)
+
+
+def test_the_size_of_what_is_in_memory_or_tells_it_only_when_decoded(tmp_path: Path) -> None:
+    assert upright_size(np.zeros((4, 6, 3), np.uint8)) == (6, 4)
+    assert upright_size(Case(Image.new("L", (6, 4)))) == (6, 4)
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.ico")
+    assert upright_size(tmp_path / "a.ico") == (16, 16)
+
+
+def test_what_can_not_be_read_has_no_size_either(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"^case .*no\.png': no such file"):
+        upright_size(Case(tmp_path / "no.png"))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(CaseError, match="can't be read as a picture"):
+        upright_size(tmp_path / "b.png")
+    (tmp_path / "huge.png").write_bytes(
+        _png([(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)), (b"IEND", b"")])
+    )
+    with pytest.raises(CaseError, match="pixels and was not loaded"):
+        upright_size(tmp_path / "huge.png")
