@@ -28,9 +28,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pytest_cnnaudit import AuditFailure, Box, Case, Engine, edits, load_cases, metrics
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.audit.families.filter_patterns import likenesses, pattern_gains
-from pytest_cnnaudit.audit.families.localization import BLOB, OTHERS
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics, make_mosaics
 from pytest_cnnaudit.audit.perturbing import Curves
+from pytest_cnnaudit.audit.region_measures import BLOB, OTHERS
 from pytest_cnnaudit.cases import picture_digest
 from pytest_cnnaudit.engine import FilterPatterns, Heatmaps
 from pytest_cnnaudit.engine.cache import Cache
