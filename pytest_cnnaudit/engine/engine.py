@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.engine import outputs, patterns
-from pytest_cnnaudit.engine.ascent import Climbs, Normalization, Parametrization
+from pytest_cnnaudit.engine.ascent import Normalization, Parametrization
 from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.collectors import Activations, Collector, Finite, InputArrays, Logits, Maps, Statistics
 from pytest_cnnaudit.engine.description import EngineDescription
@@ -30,7 +30,7 @@ from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method, 
 from pytest_cnnaudit.engine.models import ChecksDependence, HasKernels, Model, Reinitializes, as_model, opened
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.passes import Pass, Score, Wanted
-from pytest_cnnaudit.engine.patterns import ClimbingModel, FilterPatterns
+from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.probing import Probing, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
@@ -420,7 +420,7 @@ class Engine:
         `NonFiniteError` where the ascent runs into NaN or infinity.
         """
         return patterns.filter_patterns(
-            self._climbing,
+            self._model,
             layer,
             filters,
             size=size,
@@ -448,7 +448,7 @@ class Engine:
 
         With it as `init`, patterns differ by their filters alone.
         """
-        return patterns.pattern_start(self._climbing, size, input_range, self.seed if seed is None else seed)
+        return patterns.pattern_start(self._model, size, input_range, self.seed if seed is None else seed)
 
     def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
@@ -456,7 +456,7 @@ class Engine:
         `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
         to there take. Raises `NonFiniteError` for NaN or infinity.
         """
-        return patterns.filter_activations(self._climbing, layer, index, pictures)
+        return patterns.filter_activations(self._model, layer, index, pictures)
 
     def inputs(self, images: Any) -> ModelInputs:
         """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
@@ -511,12 +511,6 @@ class Engine:
         if self.class_names is not None and len(self.class_names) != classes:
             raise ValueError(f"There are {len(self.class_names)} class names, but the model has {classes} classes")
         return self._model
-
-    @property
-    def _climbing(self) -> ClimbingModel:
-        if not isinstance(self._model, Climbs):
-            raise ValueError(f"The model {self._model.name!r} has no filters that can be looked at by gradient ascent")
-        return cast(ClimbingModel, self._model)
 
     def _batches(self, images: Any) -> Iterator[Batch]:
         inputs, given = self._model.inputs, {}

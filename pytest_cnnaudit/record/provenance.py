@@ -11,17 +11,14 @@ import sys
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pytest_cnnaudit.cases import file_digest
 
-if TYPE_CHECKING:
-    import keras
 
-
-def model(audited: keras.Model, path: Path | None) -> dict[str, Any]:
+def model(audited: Any, path: Path | None) -> dict[str, Any]:
     """Digests of the file, the weights and the architecture: a `.keras` file holds its save date as well."""
     weights = hashlib.sha256()
     with warnings.catch_warnings():
@@ -40,7 +37,7 @@ def model(audited: keras.Model, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _architecture(audited: keras.Model) -> str | None:
+def _architecture(audited: Any) -> str | None:
     """None for a subclassed model that says nothing of its layers."""
     try:
         return hashlib.sha256(audited.to_json(sort_keys=True).encode()).hexdigest()
@@ -55,10 +52,9 @@ def environment() -> dict[str, Any]:
 
 
 def _backend() -> dict[str, str | None]:
-    if "keras" not in sys.modules:
+    keras = sys.modules.get("keras")
+    if keras is None:
         return {"backend": None, "backend_version": None, "device": None}
-    import keras
-
     from pytest_cnnaudit.engine.models.keras import backends
 
     name = keras.config.backend()
