@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -297,25 +297,43 @@ class Case:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class InputCase(Case):
+class InputRow:
     """One row of an array (N, H, W, C): model input already, which no preprocessing touches.
 
-    Assertions make these of such an array, so that a population of them is judged as one of pictures is. The
+    Assertions make these of such an array, so that a population of them is judged as one of images is. The
     engine checks the numbers, as it does an array's. Two are equal when their numbers are: each assertion makes
     them anew.
+
+    values: the numbers, as they were handed over.
+    source: what error messages call the row, such as "case 3".
+    edited_from: the row this one is an edit of; error messages take that one.
     """
 
-    def __post_init__(self) -> None:
-        """Nothing of what makes a picture is asked of it."""
+    values: npt.NDArray[Any]
+    source: str | None = None
+    edited_from: InputRow | None = field(default=None, kw_only=True)
+
+    # What a case may have and a row of numbers never does.
+    label: ClassVar[None] = None
+    labels: ClassVar[tuple[Label, ...]] = ()
+    regions: ClassVar[tuple[Region, ...]] = ()
+    forbidden_regions: ClassVar[tuple[Region, ...]] = ()
+    group: ClassVar[None] = None
+    id: ClassVar[None] = None
+    name: ClassVar[str] = "case"
+
+    @property
+    def where(self) -> str:
+        """What an error message about this row begins with."""
+        return "case" if self.source is None else self.source
 
     @property
     def inputs(self) -> npt.NDArray[np.float32]:
         """The numbers, float32 (H, W, C) of any number of channels; the engine refuses what holds none."""
         import numpy as np
 
-        values: npt.NDArray[Any] = self.image  # type: ignore[assignment]
         with np.errstate(over="ignore"):  # as infinity it is refused
-            return values.astype(np.float32, copy=False) if values.dtype.kind in "fiu" else values
+            return self.values.astype(np.float32, copy=False) if self.values.dtype.kind in "fiu" else self.values
 
     @cached_property
     def digest(self) -> str:
@@ -325,8 +343,18 @@ class InputCase(Case):
         content.update(values.tobytes())
         return content.hexdigest()
 
-    def _key(self) -> tuple[Hashable, ...]:
-        return (self.digest,)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InputRow) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"InputRow({_short(self.values)})"
+
+
+Sample: TypeAlias = Case | InputRow
+"""What assertions judge one by one."""
 
 
 def check_regions(case: Case, width: int, height: int) -> None:
@@ -349,7 +377,7 @@ def check_regions(case: Case, width: int, height: int) -> None:
             check_region(region, width, height, f"{case.where}: {field_name}{suffix}")
 
 
-def check_labels(cases: Iterable[Case], class_names: Sequence[str] | None, classes: int | None = None) -> None:
+def check_labels(cases: Iterable[Sample], class_names: Sequence[str] | None, classes: int | None = None) -> None:
     """Raise `CaseError` for the first label that is no class; a text label needs class names.
 
     `classes` is how many there are, where no names say so.
@@ -360,7 +388,7 @@ def check_labels(cases: Iterable[Case], class_names: Sequence[str] | None, class
             _check_label(label, known, case, classes if known is None else len(known))
 
 
-def _check_label(label: Label, known: dict[str, int] | None, case: Case, classes: int | None) -> None:
+def _check_label(label: Label, known: dict[str, int] | None, case: Sample, classes: int | None) -> None:
     where = f"{case.where}: label is {label!r}"
     if isinstance(label, str):
         if known is None:

@@ -132,8 +132,8 @@ def test_the_documentations_table_has_a_row_for_every_option():
 
 
 def test_readme_and_documentation_name_the_assertions_there_are():
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit" / "audit").glob("*.py"))
-    there = set(re.findall(r"^    def (assert_[a-z_]+)", source, re.MULTILINE))
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit" / "audit").rglob("*.py"))
+    there = set(re.findall(r"^def (assert_[a-z_]+)", source, re.MULTILINE))
     assert len(there) >= 5
     for path in (ROOT / "README.md", ROOT / "docs" / "writing-tests.md"):
         assert set(re.findall(r"\bassert_[a-z_]+", PAGES[path])) == there, path.name

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from figures.tiles import CAPTION, COLUMNS, GAP, PAPER, SIDE, VIRIDIS, caption, coloured, sheet
 from pytest_cnnaudit import Case, Engine, metrics
-from pytest_cnnaudit.audit.patterns import likenesses, pattern_gains
+from pytest_cnnaudit.audit.families.filter_patterns import likenesses, pattern_gains
 from pytest_cnnaudit.engine import FilterPatterns
 
 SEED = 0

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, InputCase, check_regions
+from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions
 from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
 from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
@@ -82,7 +82,7 @@ class Results:
         self._inputs: dict[Hashable, ReadPicture] = {}
         self._bytes = 0
 
-    def predictions(self, cases: Sequence[Case]) -> Predictions:
+    def predictions(self, cases: Sequence[Sample]) -> Predictions:
         """Predictions of every case, in their order."""
         pictures = [self._case_key(case) for case in cases]
         self._look_ahead(cases, pictures)
@@ -96,7 +96,7 @@ class Results:
 
     def heatmaps(
         self,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         *,
         targets: Sequence[int | None],
         method: str | MethodFunction = "grad-cam",
@@ -119,7 +119,8 @@ class Results:
                 rows[index] = one
         found = [row for row in rows if row is not None]
         for case, one in zip(cases, found, strict=True):
-            check_regions(case, one.geometry.source_width, one.geometry.source_height)
+            if isinstance(case, Case):
+                check_regions(case, one.geometry.source_width, one.geometry.source_height)
         return Heatmaps(
             signed=np.stack([one.signed for one in found]),
             targets=np.array([one.target for one in found], np.intp),
@@ -158,7 +159,7 @@ class Results:
 
     # Passes over the model
 
-    def _look_ahead(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> None:
+    def _look_ahead(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> None:
         """All that is foreseen of cases that were never asked for, from one pass, if it is more than one would give."""
         inside = [what for what in ("stats", "finite") if self._foreseen[what]]
         population = hash(tuple(pictures))
@@ -180,7 +181,7 @@ class Results:
                 if what in layers:
                     self._keep((what, tuple(pictures), _paths(layers[what])), found)
 
-    def _usual_targets(self, cases: Sequence[Case]) -> list[int | None]:
+    def _usual_targets(self, cases: Sequence[Sample]) -> list[int | None]:
         """The label, which is what assertions explain unless they are told otherwise; None is the predicted class."""
         return [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
 
@@ -188,7 +189,7 @@ class Results:
         every = self.engine.layers
         return {"stats": tuple(layer for layer in every if layer.is_relu_like), "finite": every}
 
-    def _logits(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Floats:
+    def _logits(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Floats:
         """Logits of cases of which nothing is kept.
 
         Cases with a region are there to be asked where the model looks: their Grad-CAM costs little beside the
@@ -207,7 +208,7 @@ class Results:
     def _explained(
         self,
         question: _Question,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         pictures: Sequence[Hashable],
         targets: Sequence[int | None],
     ) -> tuple[list[_Map], Floats]:
@@ -233,7 +234,7 @@ class Results:
             self._keep(("logits", picture), computed.logits[row])
         return maps
 
-    def _inside(self, what: str, cases: Sequence[Case], names: Sequence[str] | None) -> Any:
+    def _inside(self, what: str, cases: Sequence[Sample], names: Sequence[str] | None) -> Any:
         """Statistics or finiteness of some layers; where it is that of the usual layers, both from one pass."""
         pictures = tuple(self._case_key(case) for case in cases)
         self._look_ahead(cases, pictures)
@@ -250,7 +251,7 @@ class Results:
         return self._look_inside(cases, pictures, {what: asked})[what]
 
     def _look_inside(
-        self, cases: Sequence[Case], pictures: tuple[Hashable, ...], layers: Mapping[str, Sequence[Layer]]
+        self, cases: Sequence[Sample], pictures: tuple[Hashable, ...], layers: Mapping[str, Sequence[Layer]]
     ) -> dict[str, Any]:
         stats, finite = self.engine.look_inside(self._read(cases, pictures), **layers)
         found = {"stats": stats, "finite": finite}
@@ -258,10 +259,10 @@ class Results:
             self._keep((what, pictures, _paths(chosen)), found[what])
         return found
 
-    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[Case | ReadPicture]:
+    def _read(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Iterator[InputRow | ReadPicture]:
         """The cases with their model input, each read when its turn comes unless it is kept."""
         for case, key in zip(cases, pictures, strict=True):
-            if isinstance(case, InputCase):  # there is nothing to read
+            if isinstance(case, InputRow):  # there is nothing to read
                 yield case
                 continue
             kept = self._inputs.get(key)
@@ -277,7 +278,7 @@ class Results:
         drawn = (self.engine.seed if seed is None else seed) if found.is_random else None
         return _Question(found, layer, path, score, drawn)
 
-    def _case_key(self, case: Case) -> Hashable:
+    def _case_key(self, case: Sample) -> Hashable:
         """What tells one case's model input from another's."""
         return (picture_key(case), self.engine.other_inputs_key(case))
 
@@ -306,7 +307,7 @@ class Results:
 
 
 def _are_cases(images: Any) -> bool:
-    return isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)
+    return isinstance(images, Sequence) and all(isinstance(image, Sample) for image in images)
 
 
 def _paths(layers: Sequence[Layer]) -> tuple[str, ...]:

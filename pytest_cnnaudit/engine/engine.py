@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, CaseError, check_labels
+from pytest_cnnaudit.cases import Case, CaseError, Sample, check_labels
 from pytest_cnnaudit.engine import outputs, patterns, statistics
 from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.errors import ModelError
@@ -473,7 +473,7 @@ class Engine:
         other._network = self._network.reinitialized(path, seed, negated=negated)
         return other
 
-    def other_inputs_key(self, case: Case) -> Hashable:
+    def other_inputs_key(self, case: Sample) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
         if not any(callable(value) for value in self._other_inputs.values()):
             return None

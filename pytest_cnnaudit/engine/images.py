@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.engine.inputs import ModelInput, Others
 from pytest_cnnaudit.preprocessing import Geometry, Preprocessing
 
@@ -31,7 +31,7 @@ class Batch:
 
     inputs: npt.NDArray[np.float32]
     geometries: tuple[Geometry, ...]
-    cases: tuple[Case | None, ...]
+    cases: tuple[Sample | None, ...]
     start: int
     others: tuple[npt.NDArray[Any], ...] = ()
     preprocessing: Preprocessing | None = None
@@ -139,7 +139,7 @@ def _check_finite(batch: Batch) -> None:
 
 def _items(
     images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], made_by: Preprocessing | None
-) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None, Preprocessing | None]]:
+) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Sample | None, Preprocessing | None]]:
     """Each picture's model input, its geometry, its case, and what made it model input."""
     if _is_model_input(images):
         for row, geometry in _rows(np.asarray(images), input_shape):
@@ -147,7 +147,7 @@ def _items(
         return
     bound = None
     for picture in _pictures(images):
-        if isinstance(picture, InputCase):
+        if isinstance(picture, InputRow):
             [(row, geometry)] = _rows(picture.inputs[None], input_shape)
             yield row, geometry, picture.edited_from or picture, made_by
             continue
@@ -171,12 +171,12 @@ def _rows(
 
 
 def _is_model_input(images: Any) -> bool:
-    pictures = isinstance(images, (list, tuple, str, PathLike, Case, Image.Image))
+    pictures = isinstance(images, (list, tuple, str, PathLike, Case, InputRow, Image.Image))
     return not pictures and getattr(images, "ndim", 0) == 4
 
 
 def _pictures(images: Any) -> Iterable[Any]:
-    if isinstance(images, (str, PathLike, Case, Image.Image)):
+    if isinstance(images, (str, PathLike, Case, InputRow, Image.Image)):
         return (images,)
     if isinstance(images, np.ndarray):
         if images.ndim in {2, 3}:

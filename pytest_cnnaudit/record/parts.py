@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
                 "error",
                 message="The test did not finish: it was interrupted, or the worker that ran it was lost.",
             )
-            part["findings"].append(to_json(asdict(lost)))
+            part["findings"].append(to_json(lost))
     return sorted(parts, key=lambda part: str(part["test"])), about
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_cnnaudit.cases import Box, Case, InputCase
+from pytest_cnnaudit.cases import Box, InputRow, Sample
 from pytest_cnnaudit.findings import digest
 from pytest_cnnaudit.preprocessing import open_picture
 from pytest_cnnaudit.record.files import file_digest
@@ -72,9 +72,9 @@ def _backend() -> dict[str, str | None]:
     return {"backend": name, "backend_version": version, "device": backends.current().device()}
 
 
-def picture_key(case: Case) -> Hashable:
+def picture_key(case: Sample) -> Hashable:
     """What tells one picture from another: a file by path, time and size, what is in memory by content."""
-    if isinstance(case, InputCase):
+    if isinstance(case, InputRow):
         return case.digest
     image = case.image
     if isinstance(image, (str, os.PathLike)):
@@ -91,13 +91,15 @@ def picture_key(case: Case) -> Hashable:
     return hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 
-def picture_digest(case: Case) -> str:
+def picture_digest(case: Sample) -> str:
     """Digest of what the picture holds: a file's bytes wherever it lies, what is in memory by content."""
+    if isinstance(case, InputRow):
+        return case.digest
     image = case.image
     return file_digest(Path(image)) if isinstance(image, (str, os.PathLike)) else str(picture_key(case))
 
 
-def case_digest(case: Case) -> str:
+def case_digest(case: Sample) -> str:
     """Digest of a case's picture (its bytes), label and regions."""
     regions = [
         [

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Sample
 from pytest_cnnaudit.findings import Finding, Outcome, to_json
 from pytest_cnnaudit.record.files import write_json
 from pytest_cnnaudit.record.page_names import page_name
@@ -56,7 +56,7 @@ class Recorder:
     def __init__(self, report: Path, run: str) -> None:
         self.report = report
         self.folder = report / PARTS / run
-        self._cases: dict[Case, str] = {}
+        self._cases: dict[Sample, str] = {}
         self._described: dict[str, Any] = {}
         self._parts: dict[str, dict[str, Any]] = {}
 
@@ -108,7 +108,7 @@ class Recorder:
         self._write(test, part)
         self._journal(test).unlink(missing_ok=True)
 
-    def saw(self, cases: Iterable[Case], digest_of: Callable[[Case], str]) -> None:
+    def saw(self, cases: Iterable[Sample], digest_of: Callable[[Sample], str]) -> None:
         """Notes the cases that were judged, for the record's digest of the data."""
         for case in cases:
             if case not in self._cases:
@@ -126,5 +126,4 @@ class Recorder:
         return journal_path(self.folder, test)
 
     def _write(self, test: str, part: Mapping[str, Any]) -> None:
-        findings = [asdict(finding) for finding in part["findings"]]
-        write_json(part_path(self.folder, test), {**part, "findings": findings})
+        write_json(part_path(self.folder, test), part)

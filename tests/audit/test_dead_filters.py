@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from colours import message_of, refused
+from colours import evidence_of, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
@@ -70,7 +70,7 @@ def test_the_worst_layer_decides(audit_of):
     finding = refused(audit.assert_no_dead_filters, pictures(2), at_most=0.5)
     assert (finding.value, finding.layer) == (0.75, "first")
     assert "layers above the limit: first\n  dead channels there: 1, 2, 3\n" in finding.message
-    [chart] = finding.evidence
+    [chart] = evidence_of(finding)
     assert chart["kind"] == "layers"
     assert [(row["layer"], row["value"], row["note"]) for row in chart["rows"]] == [
         ("first", 0.75, "3 of 4 dead"),

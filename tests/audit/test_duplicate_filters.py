@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from colours import half_case, message_of, refused
+from colours import evidence_of, half_case, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit.engine.errors import NonFiniteError
@@ -56,7 +56,7 @@ def test_a_planted_duplicate_is_found_and_named(audit_of, page):
 
 def test_the_page_shows_each_layer_and_each_pair(audit_of):
     finding = refused(audit_with(audit_of, first=DISTINCT, second=ONE_TWICE).assert_no_duplicate_filters)
-    chart, pairs = finding.evidence
+    chart, pairs = evidence_of(finding)
     assert (chart["kind"], chart["title"]) == ("layers", "Redundant filters by layer")
     assert [(row["layer"], row["value"], row["note"]) for row in chart["rows"]] == [
         ("first", 0.0, "0 of 4; the others up to 0.000"),

@@ -7,7 +7,7 @@ import pytest
 from colours import colour_model, message_of, picture, refused
 
 from pytest_cnnaudit import Box, Case, CaseError, Engine
-from pytest_cnnaudit.audit.predicting import chance_of_a_hit
+from pytest_cnnaudit.audit.families.predictions import chance_of_a_hit
 
 
 def coloured(label, red=0, green=0, blue=0, id=None):  # noqa: A002 - the name of Case's own argument

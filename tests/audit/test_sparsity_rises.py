@@ -8,7 +8,7 @@ that are at most tᵢ.
 import keras
 import numpy as np
 import pytest
-from colours import colour_model, message_of, refused
+from colours import colour_model, evidence_of, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
@@ -91,7 +91,7 @@ def test_a_falling_profile_has_trend_minus_1(audit_of, page):
 def test_the_evidence_is_the_mean_profile(audit_of):
     audit = audit_of(threshold_model(*RISING), class_names=None, artifacts="all")
     finding = audit.assert_sparsity_rises([grey(STAIRS), grey([[10, 10], [110, 160]])])
-    [chart] = finding.evidence
+    [chart] = evidence_of(finding)
     assert (chart["kind"], chart["title"], chart["unit"]) == (
         "layers",
         "Activation sparsity over depth",

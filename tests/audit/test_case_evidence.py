@@ -10,6 +10,7 @@ from colours import (
     QUARTER,
     blank_case,
     colour_model,
+    evidence_of,
     half_case,
     halves,
     message_of,
@@ -37,7 +38,7 @@ def decoded(url):
 
 
 def one(finding):
-    [shown] = finding.evidence
+    [shown] = evidence_of(finding)
     return shown
 
 
@@ -49,7 +50,7 @@ class TestArtifacts:
 
     def test_failed_keeps_those_of_the_inconclusive(self, audit):
         finding = refused(audit.assert_mass_inside, [half_case(90)], min_n=2)
-        assert (finding.outcome, len(finding.evidence)) == ("inconclusive", 1)
+        assert (finding.outcome, len(evidence_of(finding))) == ("inconclusive", 1)
 
     def test_all_keeps_those_of_passes_too(self, audit_of, results, recorded):
         audit = audit_of(results, artifacts="all")
@@ -193,25 +194,25 @@ class TestWorstFirst:
             half_case(10, id="worst"),
         ]
         finding = refused(audit.assert_mass_inside, cases)
-        assert [shown["id"] for shown in finding.evidence] == ["worst", "bad", "blank", "fair", "good"]
+        assert [shown["id"] for shown in evidence_of(finding)] == ["worst", "bad", "blank", "fair", "good"]
         # The record keeps the cases in their own order.
         assert [result.id for result in finding.cases] == ["good", "blank", "bad", "fair", "worst"]
 
     def test_most_forbidden_mass_first(self, audit):
         cases = [half_case(mass, id=f"{mass}", forbidden=LEFT_HALF) for mass in (30, 5, 80, 50)]
         finding = refused(audit.assert_avoids, cases)
-        assert [shown["id"] for shown in finding.evidence] == ["80", "50", "30", "5"]
+        assert [shown["id"] for shown in evidence_of(finding)] == ["80", "50", "30", "5"]
 
     def test_at_most_12_are_shown_and_all_are_recorded(self, audit, recorded):
         cases = [half_case(mass, id=f"{mass}") for mass in range(20, 40)]
         finding = refused(audit.assert_mass_inside, cases)
-        assert [shown["id"] for shown in finding.evidence] == [f"{mass}" for mass in range(20, 32)]
+        assert [shown["id"] for shown in evidence_of(finding)] == [f"{mass}" for mass in range(20, 32)]
         assert len(recorded()[0]["cases"]) == 20
 
     def test_each_case_is_shown_with_its_own_map_and_predictions(self, audit):
         bright = Case(picture(red=quarter(10, 90), blue=200), label="red", region=QUARTER, id="bright")
         dark = Case(picture(red=halves(100, 50)), label="red", region=QUARTER, id="dark")
-        first, second = refused(audit.assert_mass_inside, [dark, bright]).evidence
+        first, second = evidence_of(refused(audit.assert_mass_inside, [dark, bright]))
         assert [first["id"], second["id"]] == ["bright", "dark"]
         assert cells(first["heatmap"])[0] == [28, 28, 255, 255]
         assert cells(second["heatmap"])[0] == [255, 255, 128, 128]

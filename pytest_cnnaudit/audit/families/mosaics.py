@@ -10,27 +10,22 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit import metrics
-from pytest_cnnaudit.audit.base import Base, audited
-from pytest_cnnaudit.audit.judging import (
-    EXCESS,
-    ROUNDING,
-    Judged,
-    Rule,
-    Score,
-    as_limits,
-    as_population,
-    case_id,
-    demanded,
-    no_evidence,
-    where,
-)
+from pytest_cnnaudit.audit.assertions import assertion
+from pytest_cnnaudit.audit.case_findings import case_finding
+from pytest_cnnaudit.audit.context import Context
+from pytest_cnnaudit.audit.judged_cases import Judged, Score, no_evidence
+from pytest_cnnaudit.audit.limits import EXCESS, ROUNDING, as_limits
+from pytest_cnnaudit.audit.populations import as_population, case_id, where
+from pytest_cnnaudit.audit.rule import Rule, RuleArguments
+from pytest_cnnaudit.audit.targets import check_labels_of, explain
 from pytest_cnnaudit.cases import Box, Case, Label
+from pytest_cnnaudit.checks import is_integer
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import Preprocessing
 from pytest_cnnaudit.record.provenance import picture_digest
@@ -43,65 +38,72 @@ if TYPE_CHECKING:
 DEFAULT_EXCESS = 0.2
 
 
-class Mosaics(Base):
-    """Where it looks, without boxes."""
+@assertion(
+    title="Finds each class in a mosaic",
+    quantity="share of the heatmap in the right cell of a mosaic",
+    measured=(
+        "Pictures of several classes are put side by side, and the heatmap for one class is added up in the cell that "
+        "shows it and divided by the whole: 1 means that all of it lies there. Chance is the cell's share of the "
+        "mosaic. No regions are needed."
+    ),
+    reading=(
+        "A value near chance means that the heatmap does not tell the classes apart: it shows edges or objects in "
+        "general, or the model does not recognise the pictures at this size."
+    ),
+    about="where it looks",
+    settings=("grid",),
+)
+def assert_grid_pointing(
+    context: Context,
+    cases: Sequence[Case],
+    *,
+    grid: int = 2,
+    at_least: float | None = None,
+    excess_at_least: float | None = None,
+    method: str | MethodFunction = "grad-cam",
+    layer: str | None = None,
+    **rule: Unpack[RuleArguments],
+) -> Finding:
+    """In a mosaic of `grid` × `grid` pictures the heatmap's mass for a class lies in the cell that shows it.
 
-    @audited
-    def assert_grid_pointing(
-        self,
-        cases: Sequence[Case],
-        *,
-        grid: int = 2,
-        at_least: float | None = None,
-        excess_at_least: float | None = None,
-        method: str | MethodFunction = "grad-cam",
-        layer: str | None = None,
-        mostly: float = 1.0,
-        confidence: float | None = None,
-        min_n: int | None = None,
-        by: Literal["label", "group"] | None = None,
-    ) -> Finding:
-        """In a mosaic of `grid` × `grid` pictures the heatmap's mass for a class lies in the cell that shows it.
-
-        The grid pointing game (Rao 2022, arXiv:2205.10435), which needs labels but no boxes. Each case gets a
-        mosaic with itself in one cell and cases of other labels in the others, drawn by its picture and the session's
-        seed whatever the order of the cases, and its value is the share of mass in its own cell. Chance a is 1 / grid²;
-        where `grid` doesn't divide the input's sides cells differ by a pixel, and it is the cell's share of the mosaic.
-        `excess_at_least` demands (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; where
-        neither is given, 0.2 above chance. The pictures are shrunk to cells, so that the mosaic has the size of the
-        model's input: the model must know its classes at 1 / grid of their size.
-        """
-        population = as_population(cases)
-        if at_least is None and excess_at_least is None:
-            excess_at_least = DEFAULT_EXCESS
-        if isinstance(grid, bool) or not isinstance(grid, (int, np.integer)) or grid < 2:
-            raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
-        limits = as_limits(
-            ("mass in the right cell", at_least, "at_least", "at_least"),
-            (EXCESS, excess_at_least, "at_least", "excess_at_least"),
-        )
-        labels = [_label(case, index) for index, case in enumerate(population)]
-        self._check_labels(population)
-        classes = [self.engine.class_index(label) for label in labels]
-        if len(set(classes)) < 2:
-            raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
-        preprocessing = self.engine.preprocessing.bound(self.engine.input_shape)
-        cells = mosaic_cells(preprocessing, grid)
-        drawn = draw_mosaics(classes, [_key(case) for case in population], grid, self._settings.seed)
-        mosaics = make_mosaics(population, drawn, grid, preprocessing)
-        maps, _ = self._explain(mosaics, classes, method, layer)
-        covers = _covers(maps, cells, grid, limits)
-        empty, negative = maps.empty, maps.negative_share
-        scores = []
-        for index, (_, cell) in enumerate(drawn):
-            cover, chance = covers[cell], _share(cells[cell], cells[-1])
-            if empty[index]:
-                scores.append(Score(None, chance, no_evidence(float(negative[index]))))
-            else:
-                scores.append(Score(float(metrics.mass_inside(maps.maps[index], cover)), chance))
-        judged = Judged("grid_pointing", population, scores, limits, False, "mass in the right cell")
-        finding = judged.finding(Rule(mostly, confidence, min_n, by), self._page)
-        return self._with_cases(finding, judged, maps, None, "inside", "label", pictured=mosaics)
+    The grid pointing game (Rao 2022, arXiv:2205.10435), which needs labels but no boxes. Each case gets a
+    mosaic with itself in one cell and cases of other labels in the others, drawn by its picture and the session's
+    seed whatever the order of the cases, and its value is the share of mass in its own cell. Chance a is 1 / grid²;
+    where `grid` doesn't divide the input's sides cells differ by a pixel, and it is the cell's share of the mosaic.
+    `excess_at_least` demands (m − a) / (1 − a) above it (0.2: a mass of 0.4 for 2 × 2), `at_least` a mass; where
+    neither is given, 0.2 above chance. The pictures are shrunk to cells, so that the mosaic has the size of the
+    model's input: the model must know its classes at 1 / grid of their size.
+    """
+    population = as_population(cases)
+    if at_least is None and excess_at_least is None:
+        excess_at_least = DEFAULT_EXCESS
+    if not is_integer(grid) or grid < 2:
+        raise ValueError(f"grid is {grid!r}; give the number of cells along each side, 2 or more")
+    limits = as_limits(
+        ("mass in the right cell", at_least, "at_least", "at_least"),
+        (EXCESS, excess_at_least, "at_least", "excess_at_least"),
+    )
+    labels = [_label(case, index) for index, case in enumerate(population)]
+    check_labels_of(context, population)
+    classes = [context.engine.class_index(label) for label in labels]
+    if len(set(classes)) < 2:
+        raise ValueError("cases has pictures of one class only, but the other cells of a mosaic need another one")
+    preprocessing = context.engine.preprocessing.bound(context.engine.input_shape)
+    cells = mosaic_cells(preprocessing, grid)
+    drawn = draw_mosaics(classes, [_key(case) for case in population], grid, context.seed)
+    mosaics = make_mosaics(population, drawn, grid, preprocessing)
+    maps, _ = explain(context, mosaics, classes, method, layer)
+    covers = _covers(maps, cells, grid, limits)
+    empty, negative = maps.empty, maps.negative_share
+    scores = []
+    for index, (_, cell) in enumerate(drawn):
+        cover, chance = covers[cell], _share(cells[cell], cells[-1])
+        if empty[index]:
+            scores.append(Score(None, chance, no_evidence(float(negative[index]))))
+        else:
+            scores.append(Score(float(metrics.mass_inside(maps.maps[index], cover)), chance))
+    judged = Judged(population, scores, limits, False, "mass in the right cell")
+    return case_finding(context, judged, Rule(**rule), target="label", maps=maps, images=mosaics)
 
 
 def _covers(
@@ -112,7 +114,7 @@ def _covers(
     covers = [maps.geometries[0].coverage(cell, (height, width)) for cell in cells]
     for cell, cover in zip(cells, covers, strict=True):
         ceiling = float(metrics.ceiling(cover))
-        if any(demanded(limit, _share(cell, cells[-1])) > ceiling * (1 + ROUNDING) for limit in limits):
+        if any(limit.demanded(_share(cell, cells[-1])) > ceiling * (1 + ROUNDING) for limit in limits):
             raise ValueError(
                 f"grid is {grid}, but no map on the {height} × {width} grid of {maps.layer!r} can have more than "
                 f"{ceiling:.3f} of its mass in the cell {cell!r} of the mosaic: demand less, or explain a layer with a "
