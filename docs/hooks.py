@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_cnnaudit.audit import ASSERTIONS, Assertion, Audit
 from pytest_cnnaudit.audit.rule import ARGUMENTS
-from pytest_cnnaudit.options import OPTIONS, Option
+from pytest_cnnaudit.plugin.options import OPTIONS, Option
 
 OPTIONS_PLACE = "<!-- options -->"
 ASSERTIONS_PLACE = "<!-- assertions -->"

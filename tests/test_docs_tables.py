@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_cnnaudit import options
 from pytest_cnnaudit.audit import ASSERTIONS, Audit, RuleArguments
+from pytest_cnnaudit.plugin import options
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {path: path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import pytest_cnnaudit
-from pytest_cnnaudit import options, plugin
+from pytest_cnnaudit import plugin
+from pytest_cnnaudit.plugin import options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -80,8 +81,8 @@ def test_plain_tox_runs_lint_types_docs_and_every_backend_but_not_the_demo():
 
 
 def test_what_runs_without_a_backend_and_with_one_is_everything():
-    with_backend = re.findall(r"tests/[\w.]+", tox()["testenv"]["commands"])
-    left_out = re.findall(r"--ignore (tests/[\w.]+)", tox()["testenv:core"]["commands"])
+    with_backend = re.findall(r"tests/[\w./]+", tox()["testenv"]["commands"])
+    left_out = re.findall(r"--ignore (tests/[\w./]+)", tox()["testenv:core"]["commands"])
     assert with_backend == left_out
     assert all((ROOT / path).exists() for path in with_backend)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Case, Engine
 from pytest_cnnaudit.audit import Audit, Settings
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.findings import Finding
 from pytest_cnnaudit.record import Recorder
 
@@ -97,7 +97,7 @@ def default_suite() -> dict[str, Test]:
 
 def judge(engine: Engine, cases: Sequence[Case], tests: Mapping[str, Test]) -> dict[str, Finding]:
     """Run each test on the model, as in one session, and keep what it found; an error is a finding too."""
-    results = Results(engine)
+    results = Cache(engine)
     with tempfile.TemporaryDirectory() as folder:
         recorder = Remembering(Path(folder), "truth")
         for name, test in tests.items():

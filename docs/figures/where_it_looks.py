@@ -13,7 +13,7 @@ from figures.tiles import SIDE, enlarged, framed, overlaid, photograph, sheet
 from pytest_cnnaudit import Box, Case, Engine, metrics
 from pytest_cnnaudit.audit.families.localization import BLOB, OTHERS
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics, make_mosaics
-from pytest_cnnaudit.record.provenance import picture_digest
+from pytest_cnnaudit.cases import picture_digest
 
 
 def where_table(engines: Mapping[str, Engine], cases: Sequence[Case]) -> str:

@@ -4,7 +4,7 @@ PYTEST_DONT_REWRITE
 """
 
 from pytest_cnnaudit.audit.assertions import ASSERTIONS, Assertion, assertion
-from pytest_cnnaudit.audit.audit import Audit
+from pytest_cnnaudit.audit.audit import Audit, needed_by
 from pytest_cnnaudit.audit.context import Context, InconclusiveWarning, Recorder, Settings
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 
@@ -19,4 +19,5 @@ __all__ = [
     "RuleArguments",
     "Settings",
     "assertion",
+    "needed_by",
 ]

@@ -21,8 +21,8 @@ from PIL import Image
 from pytest_cnnaudit.audit.context import Context, InconclusiveWarning
 from pytest_cnnaudit.audit.populations import check_parts
 from pytest_cnnaudit.audit.rule import ARGUMENTS, Rule, RuleArguments
-from pytest_cnnaudit.audit.wanted import Wanted
 from pytest_cnnaudit.cases import nearest
+from pytest_cnnaudit.engine.passes import Wanted
 from pytest_cnnaudit.findings import AuditFailure, Finding, Texts, Unit
 
 P = ParamSpec("P")
@@ -129,10 +129,9 @@ def has_assertions(owner: C) -> C:
     return owner
 
 
-def needed_by(names: Collection[str]) -> tuple[Wanted, ...]:
+def needs_of(names: Collection[str]) -> Iterator[Wanted]:
     """What the assertions with these methods' names need."""
-    needs = (need for entry in _TABLE.values() if entry.function.__name__ in names for need in entry.needs)
-    return tuple(dict.fromkeys(needs))
+    return (need for entry in _TABLE.values() if entry.function.__name__ in names for need in entry.needs)
 
 
 def nearest_assertion(name: str) -> str:

@@ -5,10 +5,10 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_cnnaudit.audit.assertions import has_assertions, nearest_assertion
+from pytest_cnnaudit.audit.assertions import has_assertions, nearest_assertion, needs_of
 from pytest_cnnaudit.audit.context import Context, Recorder, Settings
 from pytest_cnnaudit.audit.families import (
     class_discrimination,
@@ -28,10 +28,11 @@ from pytest_cnnaudit.audit.families import (
 )
 from pytest_cnnaudit.audit.populations import as_cases
 from pytest_cnnaudit.audit.targets import targets_of
+from pytest_cnnaudit.engine.passes import Wanted, class_evidence
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine, FilterPatterns, Layer, LayerStats, Predictions
-    from pytest_cnnaudit.engine.cache import Results
+    from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.engine.engine import SeveralLayers, SeveralMethods
     from pytest_cnnaudit.engine.methods import MethodFunction
 
@@ -49,7 +50,7 @@ class Audit:
     """
 
     def __init__(
-        self, test: str, recorder: Recorder, results: Callable[[], Results], settings: Settings | None = None
+        self, test: str, recorder: Recorder, results: Callable[[], Cache], settings: Settings | None = None
     ) -> None:
         self._context = Context(test, recorder, results, settings)
 
@@ -138,3 +139,9 @@ class Audit:
     def filter_patterns(self, layer: str, filters: int | Sequence[int] | None = None, **options: Any) -> FilterPatterns:
         """See `Engine.filter_patterns`, whose options these are."""
         return self.engine.filter_patterns(layer, filters, **{"seed": self._context.seed, **options})
+
+
+def needed_by(names: Collection[str]) -> tuple[Wanted, ...]:
+    """What of a forward pass is needed by the methods of `Audit` among these names."""
+    own = (class_evidence,) if "predict" in names else ()
+    return tuple(dict.fromkeys((*own, *needs_of(names))))

@@ -18,10 +18,9 @@ from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged, Judgement
 from pytest_cnnaudit.audit.populations import Region
 from pytest_cnnaudit.audit.rule import Rule
-from pytest_cnnaudit.cases import Sample
+from pytest_cnnaudit.cases import Sample, case_digest
 from pytest_cnnaudit.findings import BarChart, CaseEvidence, Finding, Part, PartBar, Role, View
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
-from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps

@@ -17,7 +17,7 @@ from pytest_cnnaudit.findings import Finding
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
     from pytest_cnnaudit.engine import Engine
-    from pytest_cnnaudit.engine.cache import Results
+    from pytest_cnnaudit.engine.cache import Cache
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -49,7 +49,7 @@ class Context:
     """One test's recorder, settings, and engine with its cache, which are asked for when they are first needed."""
 
     def __init__(
-        self, test: str, recorder: Recorder, cache: Callable[[], Results], settings: Settings | None = None
+        self, test: str, recorder: Recorder, cache: Callable[[], Cache], settings: Settings | None = None
     ) -> None:
         self.test = test
         self.recorder = recorder
@@ -57,7 +57,7 @@ class Context:
         self._get_cache = cache
 
     @property
-    def cache(self) -> Results:
+    def cache(self) -> Cache:
         """What the session has computed."""
         return self._get_cache()
 

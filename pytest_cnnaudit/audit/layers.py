@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.populations import as_cases
-from pytest_cnnaudit.record.provenance import case_digest
+from pytest_cnnaudit.cases import case_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Layer, LayerStats

@@ -6,16 +6,18 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.populations import where
-from pytest_cnnaudit.cases import Sample, check_labels
+from pytest_cnnaudit.cases import Sample
+from pytest_cnnaudit.engine.passes import PREDICTED
 
 if TYPE_CHECKING:
-    from pytest_cnnaudit.engine import Engine, Heatmaps
+    from pytest_cnnaudit.engine import Heatmaps
     from pytest_cnnaudit.engine.methods import MethodFunction
 
 Target: TypeAlias = str | int | Sequence[str | int] | None
@@ -32,7 +34,7 @@ def explain(
 
 def check_labels_of(context: Context, cases: Sequence[Sample]) -> None:
     """`CaseError` naming the case for the first label that is not a class of the model."""
-    check_labels(cases, context.engine.class_names, context.engine.num_classes)
+    context.engine.classes.check_labels(cases)
 
 
 def targets_of(context: Context, cases: Sequence[Sample], target: Target) -> tuple[list[int | None], str]:
@@ -50,8 +52,16 @@ def targets_of(context: Context, cases: Sequence[Sample], target: Target) -> tup
     else:
         raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
     check_labels_of(context, [case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
-    rows = enumerate(zip(each, cases, strict=True))
-    return [_class_of(context.engine, one, case, index) for index, (one, case) in rows], aim
+    classes = context.engine.classes
+    found = [
+        classes.target(one, case, partial(_unlabeled, where(case, index)))
+        for index, (one, case) in enumerate(zip(each, cases, strict=True))
+    ]
+    return [None if one == PREDICTED else one for one in found], aim
+
+
+def _unlabeled(name: str, labels: tuple[str | int, ...]) -> ValueError:
+    return ValueError(f"{name} {'has several labels: name the class as target=' if labels else 'has no label'}")
 
 
 def classes_of(context: Context, cases: Sequence[Sample], target: Target) -> tuple[list[int], str]:
@@ -60,20 +70,3 @@ def classes_of(context: Context, cases: Sequence[Sample], target: Target) -> tup
     targets, aim = targets_of(context, cases, target)
     predicted = context.cache.predictions(cases).classes.tolist() if None in targets else []
     return [predicted[at] if one is None else one for at, one in enumerate(targets)], aim
-
-
-def _class_of(engine: Engine, target: str | int, case: Sample, index: int) -> int | None:
-    if target == "predicted":
-        return None
-    if target != "label":
-        return engine.class_index(target)
-    if len(case.labels) != 1:
-        problem = "has several labels: name the class as target=" if case.labels else "has no label"
-        raise ValueError(f"{where(case, index)} {problem}")
-    return engine.class_index(case.labels[0])
-
-
-def class_name(engine: Engine, index: int) -> str:
-    """What a class is called: its index where it has no name."""
-    names = engine.class_names
-    return str(index) if names is None else names[index]

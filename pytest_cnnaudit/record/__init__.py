@@ -3,7 +3,7 @@
 PYTEST_DONT_REWRITE
 """
 
-from pytest_cnnaudit.record.files import file_digest, write_json, write_text
+from pytest_cnnaudit.record.files import write_json, write_text
 from pytest_cnnaudit.record.folder import foreign_files, remove_report
 from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.record.parts import drop_parts, read_parts
@@ -15,7 +15,6 @@ __all__ = [
     "Failure",
     "Recorder",
     "drop_parts",
-    "file_digest",
     "foreign_files",
     "is_complete",
     "make_record",

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Engine, FilterPatterns
 from pytest_cnnaudit.audit.families.filter_patterns import pattern_gains
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 
 RED, GREEN, PINK, DEAD = (1, 0, 0), (0, 1, 0), (3, 4, 0), (0, 0, 0)
 
@@ -42,7 +42,7 @@ def audit_with(audit_of, *kernels, settings=None, **options):
 @pytest.fixture(scope="module")
 def four_filters():
     """Of which the last is dead."""
-    return Results(Engine(colour_filters(RED, GREEN, PINK, DEAD)))
+    return Cache(Engine(colour_filters(RED, GREEN, PINK, DEAD)))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics
+from pytest_cnnaudit.cases import picture_digest
 from pytest_cnnaudit.engine.errors import NonFiniteError
-from pytest_cnnaudit.record.provenance import picture_digest
 
 MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}
 

@@ -15,9 +15,8 @@ from PIL import Image
 from scipy import integrate, ndimage
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, metrics
-from pytest_cnnaudit.cases import InputRow
-from pytest_cnnaudit.engine.cache import Results
-from pytest_cnnaudit.record.provenance import case_digest, picture_key
+from pytest_cnnaudit.cases import InputRow, case_digest, picture_key
+from pytest_cnnaudit.engine.cache import Cache
 
 GENERATOR = np.random.default_rng(0)
 PICTURES = GENERATOR.integers(0, 12, (4, 4, 4, 3), np.uint8)
@@ -152,7 +151,7 @@ def test_one_array_is_explained_once_and_another_by_itself(audit_of, monkeypatch
         asked.append(len(images))
         return heatmaps(images, **options)
 
-    audit = audit_of(Results(engine))
+    audit = audit_of(Cache(engine))
     audit.assert_class_discriminative(INPUTS, "second", correlation_at_most=1)
     monkeypatch.setattr(engine, "heatmaps", counted)
     again = audit.assert_class_discriminative(INPUTS.astype(np.float64), "second", correlation_at_most=1)
@@ -240,10 +239,10 @@ class TestMessages:
         colours = layers.Conv2D(3, 1, use_bias=False, activation="relu", name="colour")(image)
         model = keras.Model([image, gain], layers.GlobalAveragePooling2D(name="pool")(colours) * gain)
         one_for_each = Engine(model, class_names=CLASSES, other_inputs={"gain": lambda case: [len(case.id)]})
-        message = message_of(ValueError, audit_of(Results(one_for_each)).assert_stable, INPUTS)
+        message = message_of(ValueError, audit_of(Cache(one_for_each)).assert_stable, INPUTS)
         assert "other_inputs['gain'] is a function of the Case, but image 0 is no Case" in message
         for_all = Engine(model, class_names=CLASSES, other_inputs={"gain": [2.0]})
-        assert judged(audit_of(Results(for_all)).assert_stable, INPUTS, change_at_most=9, target=1).n == 4
+        assert judged(audit_of(Cache(for_all)).assert_stable, INPUTS, change_at_most=9, target=1).n == 4
 
 
 class TestPage:
@@ -318,7 +317,7 @@ def deep(backend):
     for index in range(3):
         x = layers.ReLU(name=f"relu_{index}")(x - 2.0)
     model = keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(x))
-    return Results(Engine(model, class_names=CLASSES))
+    return Cache(Engine(model, class_names=CLASSES))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -15,7 +15,7 @@ from pytest_cnnaudit.audit.families.robustness import stays
 from pytest_cnnaudit.audit.judged_cases import Score
 from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.edits import as_pixels
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.findings import Threshold
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
 from pytest_cnnaudit.report import charts
@@ -149,7 +149,7 @@ class TestFollows:
         values = together(audit.assert_follows, CASES, transform)
         assert values == pytest.approx([1] * 5)
 
-    def test_chance_is_what_a_map_thatstays_in_its_place_would_reach(self, audit):
+    def test_chance_is_what_a_map_that_stays_in_its_place_would_reach(self, audit):
         finding = audit.assert_follows(case(red=halves(10, 90)))
         assert (finding.value, finding.chance) == (pytest.approx(1), pytest.approx(-1))
         symmetric = np.repeat([[10, 90, 90, 10]], 4, axis=0)
@@ -346,7 +346,7 @@ class TestStable:
         model = keras.Model([image, gain], layers.GlobalAveragePooling2D(name="pool")(colours) * gain)
         model.layers[1].set_weights([np.eye(3, dtype=np.float32)[None, None]])
         engine = Engine(model, class_names=CLASSES, other_inputs={"gain": lambda one: [GAINS[one.id]]})
-        audit = audit_of(Results(engine))
+        audit = audit_of(Cache(engine))
         cases = [Case(CASES[0].image, "red", id=name) for name in GAINS]
         # The map is the red channel times the gain, so a gain of another case would change it all.
         assert together(audit.assert_stable, cases, change_at_most=0.1) == pytest.approx(
@@ -527,7 +527,7 @@ class TestCurves:
 
 @pytest.fixture(scope="module")
 def honest(backend):
-    return Results(Engine(FIXTURES / "honest.keras", class_names=FIXTURES / "class_names.txt", progress=False))
+    return Cache(Engine(FIXTURES / "honest.keras", class_names=FIXTURES / "class_names.txt", progress=False))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged
 from pytest_cnnaudit.audit.populations import Images, as_population, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
-from pytest_cnnaudit.audit.targets import Target, class_name, explain
+from pytest_cnnaudit.audit.targets import Target, explain
 from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.findings import Finding, Threshold, View
@@ -69,7 +69,7 @@ def assert_class_discriminative(
     maps, aim = explain(context, population, target, method, layer)
     classes = _other_classes(context, other, population, maps)
     others = context.cache.heatmaps(population, targets=classes, method=method, layer=layer, seed=context.seed)
-    names = [class_name(context.engine, index) for index in classes]
+    names = [context.engine.classes.name(index) for index in classes]
     scores = []
     for index, name in enumerate(names):
         score = correlation(maps, index, _evidence(others, index), 0.0, f"for {name!r}")

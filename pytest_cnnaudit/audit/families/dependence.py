@@ -33,10 +33,10 @@ from pytest_cnnaudit.audit.limits import EXCESS, as_limits, listed
 from pytest_cnnaudit.audit.populations import Images, Region, as_population, check_have_regions, given_regions
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, check_labels_of, classes_of
-from pytest_cnnaudit.audit.wanted import class_evidence
 from pytest_cnnaudit.cases import Box, Case, CaseError, Picture
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.edits import Fill
+from pytest_cnnaudit.engine.passes import class_evidence
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import on_white, open_picture
 

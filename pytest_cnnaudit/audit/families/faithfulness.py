@@ -22,7 +22,7 @@ from pytest_cnnaudit.audit.judged_cases import Judged, Score
 from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
 from pytest_cnnaudit.audit.populations import Images, as_population, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
-from pytest_cnnaudit.audit.targets import Target, class_name, explain
+from pytest_cnnaudit.audit.targets import Target, explain
 from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.checks import integer, number
 from pytest_cnnaudit.findings import Curve, Finding, Threshold, View
@@ -155,7 +155,7 @@ def _curve_views(context: Context, case: Sample, maps: Heatmaps, index: int, are
     curves, order, _ = _orders(context, case, maps, index)
     counts, shares = curves.steps(order, len(areas.fractions) - 1)
     half = int(np.argmin(np.abs(shares - 0.5)))
-    target = class_name(context.engine, int(maps.targets[index]))
+    target = context.engine.classes.name(int(maps.targets[index]))
     edited = zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
     views = [
         View(

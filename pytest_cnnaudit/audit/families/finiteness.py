@@ -16,9 +16,9 @@ from pytest_cnnaudit.audit.layers import named_layers
 from pytest_cnnaudit.audit.limits import compared, listed
 from pytest_cnnaudit.audit.one_value import value_finding
 from pytest_cnnaudit.audit.populations import as_cases, check_images, image_names, number_of_images
-from pytest_cnnaudit.audit.wanted import finiteness
+from pytest_cnnaudit.cases import case_digest
+from pytest_cnnaudit.engine.passes import finiteness
 from pytest_cnnaudit.findings import BarChart, CaseResult, Finding, LayerBar, Threshold
-from pytest_cnnaudit.record.provenance import case_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine.errors import NonFiniteError

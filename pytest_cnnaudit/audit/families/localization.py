@@ -20,9 +20,9 @@ from pytest_cnnaudit.audit.limits import EXCESS, LARGEST_ALLOWED_REGION, ROUNDIN
 from pytest_cnnaudit.audit.populations import Region, as_population, check_have_regions, given_regions, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, explain
-from pytest_cnnaudit.audit.wanted import class_evidence
 from pytest_cnnaudit.cases import Box, Case, check_region
 from pytest_cnnaudit.checks import number
+from pytest_cnnaudit.engine.passes import class_evidence
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.metrics.localisation import TIE_TOLERANCE, check_threshold
 

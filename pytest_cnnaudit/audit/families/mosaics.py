@@ -24,11 +24,10 @@ from pytest_cnnaudit.audit.limits import EXCESS, ROUNDING, as_limits
 from pytest_cnnaudit.audit.populations import as_population, case_id, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import check_labels_of, explain
-from pytest_cnnaudit.cases import Box, Case, Label
+from pytest_cnnaudit.cases import Box, Case, Label, picture_digest
 from pytest_cnnaudit.checks import is_integer
 from pytest_cnnaudit.findings import Finding, Threshold
 from pytest_cnnaudit.preprocessing import Preprocessing
-from pytest_cnnaudit.record.provenance import picture_digest
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps

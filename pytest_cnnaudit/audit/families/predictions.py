@@ -19,9 +19,9 @@ from pytest_cnnaudit.audit.limits import excess_limit
 from pytest_cnnaudit.audit.populations import as_population, where
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import check_labels_of
-from pytest_cnnaudit.audit.wanted import class_evidence
 from pytest_cnnaudit.cases import Case
 from pytest_cnnaudit.checks import is_integer
+from pytest_cnnaudit.engine.passes import class_evidence
 from pytest_cnnaudit.findings import Finding, Threshold
 
 

@@ -17,8 +17,8 @@ from pytest_cnnaudit.audit.layers import chosen_layers, statistics
 from pytest_cnnaudit.audit.limits import compared, holds, listed
 from pytest_cnnaudit.audit.one_value import value_finding
 from pytest_cnnaudit.audit.populations import check_images, image_names
-from pytest_cnnaudit.audit.wanted import sparsity
 from pytest_cnnaudit.checks import choice, number
+from pytest_cnnaudit.engine.passes import sparsity
 from pytest_cnnaudit.findings import BarChart, CaseResult, Finding, LayerBar, Threshold
 
 if TYPE_CHECKING:

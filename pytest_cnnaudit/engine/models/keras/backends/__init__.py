@@ -19,8 +19,6 @@ Watch: TypeAlias = Callable[[Tensor], Tensor]
 Spec: TypeAlias = tuple[Sequence[int], str]
 """Shape and dtype of a tensor."""
 State: TypeAlias = tuple[Tensor, ...]
-REDUCTIONS = ("zeros", "sum", "norm", "absolute", "min", "max")
-"""What `Backend.reductions` gives."""
 
 
 class Loop(Protocol):

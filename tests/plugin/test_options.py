@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cnnaudit import options
+from pytest_cnnaudit.plugin import options
 
 NATIVE = pytest.mark.skipif(pytest.version_tuple < (9,), reason="[tool.pytest] came with pytest 9")
 

@@ -1,4 +1,4 @@
-"""Which assertions the collected tests will make, guessed from their code: a hint that saves time, and decides nothing.
+"""Which assertions the collected tests name in their code: a hint that saves time, and decides nothing.
 
 Only looks: no attribute of an object of the tests' is asked for that could run code of theirs.
 
@@ -15,13 +15,13 @@ from typing import Any, TypeGuard
 import pytest
 
 
-def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
+def named(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
     """The names and strings in the tests' functions, in their parameters, and in what these functions call."""
-    names: set[str] = set()
+    found: set[str] = set()
     seen: set[tuple[CodeType, type | None]] = set()
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        names.update(value for value in parameters if type(value) is str)
+        found.update(value for value in parameters if type(value) is str)
         owner = getattr(item, "cls", None)
         waiting = [item.function] if isinstance(item, pytest.Function) and _is(item.function, FunctionType) else []
         while waiting:
@@ -29,10 +29,10 @@ def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
             if (function.__code__, owner) in seen:
                 continue
             seen.add((function.__code__, owner))
-            found = set(_words(function.__code__))
-            names |= found
-            waiting.extend(one for one in _called(found, function, owner) if _is_theirs(one, rootpath))
-    return names
+            words = set(_words(function.__code__))
+            found |= words
+            waiting.extend(one for one in _called(words, function, owner) if _is_theirs(one, rootpath))
+    return found
 
 
 def _is(value: object, kind: type) -> bool:

@@ -1,19 +1,29 @@
-"""Every option once: from this table come the command line, the environment, the ini keys, the help and the docs."""
+"""Every option once: from this table come the command line, the environment, the ini keys, the help and the docs.
+
+A plugin or the root folder's `conftest.py` adds one of its own with `register`.
+
+PYTEST_DONT_REWRITE
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 @dataclass(frozen=True)
 class Option:
-    """`--cnnaudit-<name>`, `CNNAUDIT_<NAME>` and the ini key `cnnaudit_<name>`."""
+    """`--cnnaudit-<name>`, `CNNAUDIT_<NAME>` and the ini key `cnnaudit_<name>`.
+
+    Without a `metavar` and `choices` it is a flag, which has a default of True or False; with the metavar `N` it takes
+    an integer of at least `least`. The value of one that is `in_policy` is a part of the record's `policy_sha256`.
+    """
 
     name: str
     help: str
@@ -22,6 +32,7 @@ class Option:
     least: int = 0
     is_path: bool = False
     choices: tuple[str, ...] = ()
+    in_policy: bool = False
 
     @property
     def flag(self) -> str:
@@ -44,7 +55,7 @@ class Option:
         return "bool" if isinstance(self.default, bool) else "int" if self.metavar == "N" else "string"
 
 
-OPTIONS = (
+_TABLE = (
     Option("model", "the .keras or .h5 file of the model to audit", metavar="PATH", is_path=True),
     Option(
         "cases",
@@ -62,13 +73,14 @@ OPTIONS = (
     Option("backend", "Keras backend: tensorflow, torch or jax (default: Keras' own choice)", metavar="NAME"),
     Option("report", "folder of the report", default="cnnaudit-report", metavar="DIR", is_path=True),
     Option("artifacts", "tests that get a page with evidence", default="failed", choices=("failed", "all", "off")),
-    Option("batch-size", "pictures in a batch (default: chosen by their size)", metavar="N", least=1),
-    Option("seed", "seed of everything random", default=0, metavar="N"),
+    Option("batch-size", "pictures in a batch (default: chosen by their size)", metavar="N", least=1, in_policy=True),
+    Option("seed", "seed of everything random", default=0, metavar="N", in_policy=True),
     Option(
         "inconclusive",
         "what an inconclusive audit does to its test",
         default="fail",
         choices=("fail", "warn"),
+        in_policy=True,
     ),
     Option(
         "require",
@@ -78,13 +90,40 @@ OPTIONS = (
     Option("pictures", "none keeps pictures out of the report", default="embed", choices=("embed", "none")),
     Option("import", "module to import before the model is loaded (custom layers)", metavar="MODULE"),
 )
-BY_NAME = {option.name: option for option in OPTIONS}
+BY_NAME = {option.name: option for option in _TABLE}
+OPTIONS = BY_NAME.values()
+"""Every option, also those that are registered later."""
+
+
+def register(option: Option) -> None:
+    """Adds an option to the command line, the environment, the ini, the help, and where the docs are built the docs.
+
+    For plugins and for the `conftest.py` of the folder in which pytest starts, when they are imported; `value` gives
+    what was set. Registering the same option again changes nothing.
+
+        from pytest_cnnaudit.plugin import options
+
+        options.register(options.Option("site", "the clinic whose pictures these are", metavar="NAME"))
+
+    Raises `ValueError` for a name that can't be one, and for one that another option has.
+    """
+    if not re.fullmatch("[a-z]+(-[a-z]+)*", option.name):
+        raise ValueError(f"an option's name is {option.name!r}; lower-case words joined by hyphens are expected")
+    if BY_NAME.setdefault(option.name, option) != option:
+        raise ValueError(f"there is another option {option.flag} already: {BY_NAME[option.name].help}")
+
+
+_ADDED: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Registers every option on the command line and in the ini."""
+    """Adds every option that pytest's parser does not have yet to the command line and to the ini."""
     group = parser.getgroup("cnnaudit", "interpretability tests of image classifiers")
+    added = _ADDED.setdefault(parser, set())
     for option in OPTIONS:
+        if option.name in added:
+            continue
+        added.add(option.name)
         text = f"{option.help} [{option.variable}, ini {option.key}]"
         if isinstance(option.default, bool):
             group.addoption(option.flag, action="store_true", default=None, dest=option.key, help=text)
@@ -102,7 +141,13 @@ def value(config: pytest.Config, name: str) -> Any:
     environment is relative to the working directory, one in the ini to that file.
     """
     option = BY_NAME[name]
-    given = config.getoption(option.key)
+    try:
+        given = config.getoption(option.key)
+    except ValueError:
+        raise pytest.UsageError(
+            f"{option.flag} was registered when pytest had read the command line: register it in a plugin, or in the "
+            "conftest.py of the folder in which pytest starts"
+        ) from None
     if given is not None:
         return _parsed(option, given, option.flag, config.invocation_params.dir)
     if os.environ.get(option.variable):
@@ -117,8 +162,6 @@ def value(config: pytest.Config, name: str) -> Any:
 
 
 def _ini(config: pytest.Config, option: Option) -> Any:
-    import pytest
-
     try:
         return config.getini(option.key)
     except (TypeError, ValueError, pytest.UsageError) as error:
@@ -130,9 +173,23 @@ def is_on_command_line(config: pytest.Config, name: str) -> bool:
     return config.getoption(BY_NAME[name].key) is not None
 
 
-def _parsed(option: Option, text: Any, where: str, base: Path) -> Any:
-    import pytest
+def separate_paths(config: pytest.Config) -> list[str]:
+    """The options that stand on the command line as `--option PATH`, not as `--option=PATH`."""
+    paths = [option.flag for option in OPTIONS if option.is_path and is_on_command_line(config, option.name)]
+    return [flag for flag in paths if flag in config.invocation_params.args]
 
+
+def is_required(config: pytest.Config) -> bool:
+    """Whether a run without an audit fails."""
+    return bool(value(config, "require")) or is_on_command_line(config, "model")
+
+
+def policy(config: pytest.Config) -> dict[str, Any]:
+    """The values of the options that belong to what the record calls the policy."""
+    return {option.name: value(config, option.name) for option in OPTIONS if option.in_policy}
+
+
+def _parsed(option: Option, text: Any, where: str, base: Path) -> Any:
     if isinstance(option.default, bool):
         return _flag(text, where)
     if option.choices and text not in option.choices:
@@ -145,8 +202,6 @@ def _parsed(option: Option, text: Any, where: str, base: Path) -> Any:
 
 
 def _flag(text: Any, where: str) -> bool:
-    import pytest
-
     if isinstance(text, bool):
         return text
     known = {

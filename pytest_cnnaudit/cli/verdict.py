@@ -1,4 +1,4 @@
-"""The command `cnnaudit`.
+"""`cnnaudit verdict`: the verdict of a report, as text and as exit code.
 
 PYTEST_DONT_REWRITE
 """
@@ -9,24 +9,22 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+HELP = "print a report's verdict"
+DESCRIPTION = "Prints the verdict of a report; exits with 0 passed, 1 failed, 2 inconclusive, 3 error."
 EXIT_CODES = {"passed": 0, "failed": 1, "inconclusive": 2, "error": 3}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and gives its exit code."""
-    parser = argparse.ArgumentParser(prog="cnnaudit", description="Interpretability audits of image classifiers")
-    commands = parser.add_subparsers(dest="command", required=True)
-    verdict = commands.add_parser(
-        "verdict",
-        help="print a report's verdict",
-        description="Prints the verdict of a report; exits with 0 passed, 1 failed, 2 inconclusive, 3 error.",
-    )
-    verdict.add_argument("report", type=Path, help="the report's folder, or its record.json")
-    return print_verdict(parser.parse_args(arguments).report)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("report", type=Path, help="the report's folder, or its record.json")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Prints the verdict of a report and gives its exit code."""
+    return print_verdict(given.report)
 
 
 def print_verdict(report: Path) -> int:
@@ -55,7 +53,3 @@ def read_record(path: Path) -> dict[str, Any]:
     if not all(isinstance(finding, dict) and finding.get("outcome") in EXIT_CODES for finding in findings):
         raise ValueError("a finding of the record has no outcome")
     return record
-
-
-if __name__ == "__main__":
-    sys.exit(main())
