@@ -39,6 +39,7 @@ def test_filters_of_different_directions_pass(audit_of, recorded):
     assert recorded()[0]["demands"] == {"layers": None, "similarity_at_most": 0.99, "at_most": 0.05}
 
 
+@pytest.mark.every_backend
 def test_a_planted_duplicate_is_found_and_named(audit_of, page):
     finding = refused(audit_with(audit_of, first=DISTINCT, second=ONE_TWICE).assert_no_duplicate_filters)
     assert (finding.outcome, finding.value, finding.layer) == ("failed", 0.25, "second")
@@ -112,6 +113,7 @@ def test_layers_can_be_named_one_or_several(audit_of):
     assert audit.assert_no_duplicate_filters(["head"]).layer == "head"
 
 
+@pytest.mark.every_backend
 def test_nan_in_a_kernel_is_an_error(audit_of, recorded):
     model = with_filters(first=DISTINCT)
     audit = audit_of(model, class_names=None)

@@ -51,6 +51,7 @@ def four(audit_of, four_filters):
 
 
 class TestRespond:
+    @pytest.mark.every_backend
     def test_living_filters_pass(self, four, recorded):
         finding = four.assert_filters_respond("colour", [0, 1, 2])
         assert (finding.outcome, finding.threshold, finding.direction, finding.chance) == ("passed", 2.0, "at_least", 0)
@@ -142,6 +143,7 @@ class TestDistinct:
         assert (finding.n, finding.passed, finding.layer) == (3, 3, "colour")
         assert "layer 'colour', filters 1 and 2: similarity 0.8" in finding.message
 
+    @pytest.mark.every_backend
     def test_two_identical_filters_fail_and_are_named(self, audit_of, page):
         audit = audit_with(audit_of, RED, GREEN, (2, 0, 0))
         finding = refused(audit.assert_filters_distinct, "colour")

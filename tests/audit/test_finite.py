@@ -8,6 +8,9 @@ from keras import layers
 
 from pytest_cnnaudit import Case, Engine
 
+# What becomes of infinity and NaN is the backend's.
+pytestmark = pytest.mark.every_backend
+
 LARGE = 3e38
 """Times 1 is a float32, times 2 is infinity."""
 

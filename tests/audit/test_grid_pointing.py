@@ -289,6 +289,7 @@ class TestMisuse:
         cases = [*population(), Case("no/such.jpg", label="red")]
         assert "no such file" in message_of(CaseError, audit.assert_grid_pointing, cases)
 
+    @pytest.mark.every_backend
     def test_weights_that_are_no_numbers_are_an_error_never_a_verdict(self, audit_of, recorded):
         audit = audit_of(colour_model(np.full((3, 3), np.nan)))
         assert "NaN or infinity" in message_of(NonFiniteError, audit.assert_grid_pointing, population())

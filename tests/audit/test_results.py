@@ -77,6 +77,7 @@ def cases():
     return [Case(generator.integers(0, 256, (8, 8, 3), np.uint8), id=name, label=1) for name in "abc"]
 
 
+@pytest.mark.every_backend
 def test_kept_heatmaps_and_predictions_are_the_engines(engine, counted, cases):
     expected, probabilities = engine.heatmaps(cases, target=[0, 1, 2]), engine.predict(cases).probabilities
     results = Cache(engine)
@@ -325,6 +326,7 @@ class TestPictures:
         assert len(same | {case_digest(case) for case in different}) == 6
 
 
+@pytest.mark.every_backend
 def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_path):
     first, second = tmp_path / "first.keras", tmp_path / "second.keras"
     model.save(first)
@@ -342,6 +344,7 @@ def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_pa
     assert changed["file_sha256"] is None
 
 
+@pytest.mark.every_backend
 def test_the_environment_names_the_backend_that_runs(backend):
     environment = provenance.environment()
     assert environment["backend"] == backend

@@ -340,6 +340,7 @@ class TestStable:
         one = case(red=RISING + 20, green=RISING.T, blue=90)
         assert audit.assert_stable(one, method="integrated-gradients", noise=0.005, change_at_most=0.1).passed
 
+    @pytest.mark.every_backend
     def test_other_inputs_follow_the_case(self, audit_of):
         image, gain = keras.Input((4, 4, 3), name="image"), keras.Input((1,), name="gain")
         colours = layers.Conv2D(3, 1, use_bias=False, activation="relu", name="colour")(image)
@@ -605,6 +606,7 @@ class TestRespondsToWeights:
         assert finding.chance == pytest.approx(np.sqrt(2 / np.pi / 15))
         assert f"signed maps from {min(whole):.2f} to {max(whole):.2f} over 4 re-initialisations" in finding.message
 
+    @pytest.mark.every_backend
     def test_grad_cam_on_a_trained_network_passes(self, audit_of, honest, pictures):
         finding = audit_of(honest).assert_responds_to_weights(pictures)
         assert finding.passed == len(pictures)
