@@ -26,7 +26,7 @@ from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, ba
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer, find_layer
-from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method, lists_methods
 from pytest_cnnaudit.engine.models import ChecksDependence, HasKernels, Model, Reinitializes, as_model, opened
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.passes import Pass, Score, Wanted
@@ -332,6 +332,7 @@ class Engine:
         seed: int | None = ...,
     ) -> dict[Any, Heatmaps]: ...
 
+    @lists_methods
     def heatmaps(
         self,
         images: Any,
