@@ -105,6 +105,11 @@ class HasKernels(Protocol):
         """By path, a shared layer once; by default of every convolution."""
 
 
+def start_keras() -> None:
+    """Imports Keras; what that raises says why it can't start."""
+    importlib.import_module("pytest_cnnaudit.engine.models.keras.backends")
+
+
 def is_model(source: object) -> TypeGuard[Model]:
     """Whether this is a `Model` already."""
     return all(callable(getattr(type(source), name, None)) for name in ("compute", "identity"))
