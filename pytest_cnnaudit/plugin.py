@@ -326,12 +326,13 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
-    _check_keras_starts()
     from pytest_cnnaudit.engine import Engine, load_model
+    from pytest_cnnaudit.engine.models import is_model
     from pytest_cnnaudit.record import provenance
 
     module = options.value(pytestconfig, "import")
     if module is not None:
+        _check_keras_starts()
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever stands in the module
@@ -348,6 +349,8 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     else:
         model = given("cnnaudit_model")
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
+    if not is_model(model):
+        _check_keras_starts()
     if path is not None:
         model = load_model(path, given("cnnaudit_custom_objects"))
     arguments = {
@@ -362,13 +365,15 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
             f"The fixture cnnaudit_engine_options gives {twice[0]!r}, which has a fixture or option of its own"
         )
     engine = Engine(model, **arguments, **more)
-    run.describe(model=provenance.model(engine.model, path), environment=provenance.environment())
+    run.describe(model=provenance.model(engine.identity(), path), environment=provenance.environment())
     return engine
 
 
 def _check_keras_starts() -> None:
+    from pytest_cnnaudit.engine.models import start_keras
+
     try:
-        import keras  # noqa: F401
+        start_keras()
     except (ImportError, ValueError) as error:
         name = os.environ.get("KERAS_BACKEND", "of ~/.keras/keras.json")
         raise pytest.UsageError(

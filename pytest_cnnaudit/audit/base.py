@@ -22,7 +22,7 @@ from PIL import Image
 from pytest_cnnaudit import gate
 from pytest_cnnaudit.audit import exhibits
 from pytest_cnnaudit.audit.judging import PAGE, Judged, check_rule, text, where, with_line
-from pytest_cnnaudit.cases import Box, Case, Mask, Picture, check_labels
+from pytest_cnnaudit.cases import Box, Case, Mask, Picture
 from pytest_cnnaudit.findings import AuditFailure, Finding
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 from pytest_cnnaudit.record import Recorder, settings_of
@@ -220,38 +220,16 @@ class Base:
 
     def _check_labels(self, cases: Sequence[Case]) -> None:
         """`CaseError` naming the case for the first label that is no class of the model."""
-        check_labels(cases, self.engine.class_names, self.engine.num_classes)
+        self.engine.classes.check_labels(cases)
 
     def _targets(self, cases: Sequence[Case], target: Target) -> tuple[list[int | None], str]:
         """Class indices (None: the predicted one), and what they are called in the finding."""
-        if target is None:
-            labelled = [case.label is not None for case in cases]
-            each: list[Any] = ["label" if has else "predicted" for has in labelled]
-            aim = "label" if all(labelled) else "label where given, else predicted" if any(labelled) else "predicted"
-        elif isinstance(target, (str, int, np.integer)):
-            each, aim = [target] * len(cases), str(target)
-        elif isinstance(target, (Sequence, np.ndarray)):
-            each, aim = list(target), "as given"
-            if len(each) != len(cases):
-                raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
-        else:
-            raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
-        self._check_labels([case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
-        return [self._target(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
+        from pytest_cnnaudit.engine.targets import targets_of_cases
 
-    def _target(self, target: str | int, case: Case, index: int) -> int | None:
-        if target == "predicted":
-            return None
-        if target != "label":
-            return self.engine.class_index(target)
-        if len(case.labels) != 1:
-            problem = "has several labels: name the class as target=" if case.labels else "has no label"
-            raise ValueError(f"{where(case, index)} {problem}")
-        return self.engine.class_index(case.labels[0])
+        return targets_of_cases(target, cases, self.engine.classes, where)
 
     def _class_name(self, index: int) -> str:
-        names = self.engine.class_names
-        return str(index) if names is None else names[index]
+        return self.engine.classes.name(index)
 
     def _with_cases(
         self,
