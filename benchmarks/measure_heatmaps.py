@@ -13,6 +13,7 @@ from models import compiled_forward, noise, random_model, small_model
 from timing import Row, difference, interleaved, ratio
 
 from pytest_cnnaudit import Engine
+from pytest_cnnaudit.engine.models.keras.forward import Forward
 
 BATCH = 8
 METHODS = ["grad-cam", "grad-cam++", "layer-cam", "hires-cam"]
@@ -61,20 +62,20 @@ def measure_growth(options: argparse.Namespace) -> list[Row]:  # noqa: ARG001 - 
     """2,000 calls after 200: resident memory, compiled functions, and how often the model was traced again."""
     engine = Engine(small_model())
     picture = noise(1, *engine.model.input_shape[1:3])
-    network, traced = engine._network, 0
-    model_call = network.call
+    traced = 0
+    forward = Forward.__call__
 
-    def counted(tensors: Any) -> Any:
+    def counted(self: Forward, tensors: Any) -> Any:
         nonlocal traced
         traced += 1
-        return model_call(tensors)
+        return forward(self, tensors)
 
-    network.call = counted  # type: ignore[method-assign]
+    Forward.__call__ = counted  # type: ignore[method-assign]
 
     def state(calls: int) -> tuple[float, int, int]:
         for _ in range(calls):
             engine.heatmaps(picture)
-        return resident_mebibytes(), len(network._compiled), traced
+        return resident_mebibytes(), len(engine._model._compiled), traced
 
     before, after = state(WARM_UP), state(CALLS)
     rows = [

@@ -15,8 +15,8 @@ from PIL import Image, ImageEnhance
 from timing import Row, interleaved, ratio
 
 from pytest_cnnaudit import Case, Engine, load_cases
-from pytest_cnnaudit.audit import Audit
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.audit import Audit, needed_by
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.record import Recorder
 
 FIXTURES = SMALL_MODEL.parent
@@ -55,7 +55,7 @@ def measure_suite(options: argparse.Namespace) -> list[Row]:
 
 def hidden(engine: Engine, cases: list[Case], folder: Path) -> Callable[[], Any]:
     """`assert_object_matters` in a session that has predicted the pictures: only the edited ones are left."""
-    recorder, results = Recorder(folder / "report", "edits"), Results(engine)
+    recorder, results = Recorder(folder / "report", "edits"), Cache(engine)
     recorder.start(TEST)
     audit = Audit(TEST, recorder, lambda: results)
     results.predictions(cases)
@@ -70,7 +70,7 @@ def run(
     What is foreseen is by default what is asserted, as the plugin finds it in the collected tests.
     """
     recorder = Recorder(folder / "report", "run")
-    results = Results(engine, foreseen=names if foreseen is None else foreseen)
+    results = Cache(engine, foreseen=needed_by(names if foreseen is None else foreseen))
     recorder.start(TEST)
     audit = Audit(TEST, recorder, lambda: results)
     for name in names:

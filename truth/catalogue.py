@@ -14,14 +14,14 @@ from PIL import Image
 
 from pytest_cnnaudit import Case, Engine
 from pytest_cnnaudit.audit import Audit, Settings
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.findings import Finding
 from pytest_cnnaudit.record import Recorder
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures"))
 
-import build  # noqa: E402 - fixtures/build.py
+from scenes import BACKGROUNDS, CLASSES, PHOTOGRAPHERS, background, draw_stamp  # noqa: E402 - fixtures/
 
 Test: TypeAlias = Callable[[Audit, Sequence[Case]], Finding | None]
 
@@ -32,18 +32,18 @@ PATTERNS_OF = "conv4"  # not its ReLU: where a filter is silent on noise, that l
 
 def other_classes(cases: Sequence[Case]) -> list[str]:
     """For each case the class after its own."""
-    return [build.CLASSES[(build.CLASSES.index(str(case.label)) + 1) % len(build.CLASSES)] for case in cases]
+    return [CLASSES[(CLASSES.index(str(case.label)) + 1) % len(CLASSES)] for case in cases]
 
 
 def stamps() -> list[Image.Image]:
     """The photographers' stamps."""
-    return [build.draw_stamp(photographer) for photographer in build.PHOTOGRAPHERS]
+    return [draw_stamp(photographer) for photographer in PHOTOGRAPHERS]
 
 
 def backgrounds() -> list[Image.Image]:
     """One crop of brick, of grass and of gravel, from the halves that no model was trained on."""
     rng = np.random.default_rng(0)
-    return [build.background(rng, "validation", name) for name in build.BACKGROUNDS]
+    return [background(rng, "validation", name) for name in BACKGROUNDS]
 
 
 # Thresholds are the assertions' own unless they are named: those the honest models of the calibration half did not
@@ -97,7 +97,7 @@ def default_suite() -> dict[str, Test]:
 
 def judge(engine: Engine, cases: Sequence[Case], tests: Mapping[str, Test]) -> dict[str, Finding]:
     """Run each test on the model, as in one session, and keep what it found; an error is a finding too."""
-    results = Results(engine)
+    results = Cache(engine)
     with tempfile.TemporaryDirectory() as folder:
         recorder = Remembering(Path(folder), "truth")
         for name, test in tests.items():

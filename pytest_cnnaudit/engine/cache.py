@@ -14,25 +14,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, InputCase, check_regions
-from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, Layer, LayerStats, Predictions
-from pytest_cnnaudit.engine.images import ReadPicture
+from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions, picture_key
+from pytest_cnnaudit.engine.collectors import Finite, Logits, Statistics
+from pytest_cnnaudit.engine.engine import Engine
+from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
-from pytest_cnnaudit.preprocessing import Geometry
-from pytest_cnnaudit.record.provenance import picture_key
+from pytest_cnnaudit.engine.outputs import Predictions
+from pytest_cnnaudit.engine.passes import INPUT, Pass, Wanted, finiteness, sparsity, united
+from pytest_cnnaudit.engine.patterns import FilterPatterns
+from pytest_cnnaudit.engine.statistics import LayerStats
+from pytest_cnnaudit.preprocessing import Geometry, ReadPicture
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 BUDGET = 256 * 2**20
-ASKED_BY = {
-    "maps": {
-        *("predict", "assert_predicts", "assert_mass_inside", "assert_avoids", "assert_points_at", "assert_iou"),
-        *("assert_object_matters", "assert_object_suffices", "assert_ignores_patch", "assert_ignores_background"),
-    },
-    "stats": {"assert_sparsity_rises", "assert_no_dead_filters"},
-    "finite": {"assert_finite"},
-}
-"""Which assertions need what."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +59,26 @@ class _Question:
         return (self.path, self.method.function, self.score, self.seed)
 
 
-class Results:
+class Cache:
     """An engine that computes the same thing once: same picture, layer, target, method and score.
 
     Assertions over the same cases share passes over the model: one gives predictions and Grad-CAM, one activation
-    statistics and whether activations are finite. Where both are to come (`foreseen` names what will be asked for),
-    one pass gives all. What the model takes is kept as well, as long as there is room: a picture is read once.
+    statistics and whether activations are finite. `foreseen` says what will be wanted of a population: where that is
+    several things, one pass gives all. What the model takes is kept as well, as long as there is room: a picture is
+    read once.
     """
 
-    def __init__(self, engine: Engine, budget: int = BUDGET, foreseen: Collection[str] = ()) -> None:
+    def __init__(self, engine: Engine, budget: int = BUDGET, foreseen: Collection[Wanted] = ()) -> None:
         self.engine = engine
         self.budget = budget
-        self._foreseen = {what: not names.isdisjoint(foreseen) for what, names in ASKED_BY.items()}
+        self._foreseen = tuple(dict.fromkeys(foreseen))
         self._passed: set[Hashable] = set()
         self.warned_of_chance = False
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._inputs: dict[Hashable, ReadPicture] = {}
         self._bytes = 0
 
-    def predictions(self, cases: Sequence[Case]) -> Predictions:
+    def predictions(self, cases: Sequence[Sample]) -> Predictions:
         """Predictions of every case, in their order."""
         pictures = [self._case_key(case) for case in cases]
         self._look_ahead(cases, pictures)
@@ -96,7 +92,7 @@ class Results:
 
     def heatmaps(
         self,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         *,
         targets: Sequence[int | None],
         method: str | MethodFunction = "grad-cam",
@@ -119,7 +115,8 @@ class Results:
                 rows[index] = one
         found = [row for row in rows if row is not None]
         for case, one in zip(cases, found, strict=True):
-            check_regions(case, one.geometry.source_width, one.geometry.source_height)
+            if isinstance(case, Case):
+                check_regions(case, one.geometry.source_width, one.geometry.source_height)
         return Heatmaps(
             signed=np.stack([one.signed for one in found]),
             targets=np.array([one.target for one in found], np.intp),
@@ -158,37 +155,47 @@ class Results:
 
     # Passes over the model
 
-    def _look_ahead(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> None:
+    def _look_ahead(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> None:
         """All that is foreseen of cases that were never asked for, from one pass, if it is more than one would give."""
-        inside = [what for what in ("stats", "finite") if self._foreseen[what]]
         population = hash(tuple(pictures))
-        if not (self._foreseen["maps"] and inside) or len(cases) < 2 or population in self._passed:
+        if len(self._foreseen) < 2 or len(cases) < 2 or population in self._passed:
             return
         self._passed.add(population)
-        if any(("logits", picture) in self._kept for picture in pictures):
+        passes = {wanted for wanted in self.engine.passes(self._foreseen) if wanted}
+        if len(passes) < 2 or any(("logits", picture) in self._kept for picture in pictures):
             return
-        layers = {what: self._usual_layers()[what] for what in inside}
         # What is wrong is for the one to say who asks for it, and gets it by a pass of its own.
         with suppress(ValueError):
-            maps, *looked = self.engine.examine(
-                self._read(cases, pictures),
-                target=["predicted" if target is None else target for target in self._usual_targets(cases)],
-                **layers,
-            )
-            self._keep_maps(maps, pictures, self._question("grad-cam", None, "logit", None))
-            for what, found in zip(("stats", "finite"), looked, strict=True):
-                if what in layers:
-                    self._keep((what, tuple(pictures), _paths(layers[what])), found)
+            self._answered(cases, tuple(pictures), united(passes))
 
-    def _usual_targets(self, cases: Sequence[Case]) -> list[int | None]:
+    def _answered(self, cases: Sequence[Sample], pictures: tuple[Hashable, ...], wanted: Pass) -> dict[str, Any]:
+        """What is wanted of the cases, from one pass and kept; statistics and finiteness are given back as well."""
+        layers = {layer.path: layer for layer in self.engine.layers}
+        method = find_method("grad-cam")
+        maps = [self.engine.maps(method, path, score=wanted.score) for path in wanted.gradients if path != INPUT]
+        inside: dict[str, Statistics | Finite] = {}
+        if wanted.reductions:
+            inside["stats"] = Statistics([layers[path] for path in wanted.reductions])
+        if wanted.finite:
+            inside["finite"] = Finite(wanted.finite)
+        logits = [Logits()] if wanted.logits and not maps else []
+        targets = ["predicted" if target is None else target for target in self._usual_targets(cases)] if maps else None
+        self.engine.collect(self._read(cases, pictures), [*maps, *logits, *inside.values()], target=targets)
+        for one in maps:
+            self._keep_maps(one.result(), pictures, self._question("grad-cam", one.path, wanted.score, None))
+        for collected in logits:
+            self._keep_logits(collected.result(), pictures)
+        found = {what: collector.result() for what, collector in inside.items()}
+        for what, paths in (("stats", wanted.reductions), ("finite", wanted.finite)):
+            if what in found:
+                self._keep((what, pictures, paths), found[what])
+        return found
+
+    def _usual_targets(self, cases: Sequence[Sample]) -> list[int | None]:
         """The label, which is what assertions explain unless they are told otherwise; None is the predicted class."""
         return [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
 
-    def _usual_layers(self) -> dict[str, tuple[Layer, ...]]:
-        every = self.engine.layers
-        return {"stats": tuple(layer for layer in every if layer.is_relu_like), "finite": every}
-
-    def _logits(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Floats:
+    def _logits(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Floats:
         """Logits of cases of which nothing is kept.
 
         Cases with a region are there to be asked where the model looks: their Grad-CAM costs little beside the
@@ -199,7 +206,9 @@ class Results:
             with suppress(ValueError):
                 question = self._question("grad-cam", None, "logit", None)
                 return self._explained(question, cases, pictures, self._usual_targets(cases))[1]
-        logits = self.engine.predict(self._read(cases, pictures)).logits
+        return self._keep_logits(self.engine.predict(self._read(cases, pictures)).logits, pictures)
+
+    def _keep_logits(self, logits: Floats, pictures: Sequence[Hashable]) -> Floats:
         for picture, row in zip(pictures, logits, strict=True):
             self._keep(("logits", picture), row)
         return logits
@@ -207,7 +216,7 @@ class Results:
     def _explained(
         self,
         question: _Question,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         pictures: Sequence[Hashable],
         targets: Sequence[int | None],
     ) -> tuple[list[_Map], Floats]:
@@ -233,35 +242,27 @@ class Results:
             self._keep(("logits", picture), computed.logits[row])
         return maps
 
-    def _inside(self, what: str, cases: Sequence[Case], names: Sequence[str] | None) -> Any:
+    def _inside(self, what: str, cases: Sequence[Sample], names: Sequence[str] | None) -> Any:
         """Statistics or finiteness of some layers; where it is that of the usual layers, both from one pass."""
         pictures = tuple(self._case_key(case) for case in cases)
         self._look_ahead(cases, pictures)
-        every = self.engine.layers
-        asked = every if names is None else tuple(self.engine.layer(name) for name in names)
-        kept = self._get((what, pictures, _paths(asked)))
+        every = self.engine.layers if names is None else [self.engine.layer(name) for name in names]
+        paths = tuple(layer.path for layer in every)
+        kept = self._get((what, pictures, paths))
         if kept is not None:
             return kept
-        usual = self._usual_layers()
-        if _paths(asked) == _paths(usual[what]):
+        usual = dict(zip(("stats", "finite"), self.engine.passes([sparsity, finiteness]), strict=True))
+        asked = Pass(reductions=paths, logits=False) if what == "stats" else Pass(finite=paths, logits=False)
+        if asked == usual[what]:
             # There may be layers of which there is the one but not the other; then only what was asked for.
             with suppress(ValueError):
-                return self._look_inside(cases, pictures, usual)[what]
-        return self._look_inside(cases, pictures, {what: asked})[what]
+                return self._answered(cases, pictures, united(usual.values())).get(what, {})
+        return self._answered(cases, pictures, asked).get(what, {})
 
-    def _look_inside(
-        self, cases: Sequence[Case], pictures: tuple[Hashable, ...], layers: Mapping[str, Sequence[Layer]]
-    ) -> dict[str, Any]:
-        stats, finite = self.engine.look_inside(self._read(cases, pictures), **layers)
-        found = {"stats": stats, "finite": finite}
-        for what, chosen in layers.items():
-            self._keep((what, pictures, _paths(chosen)), found[what])
-        return found
-
-    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[Case | ReadPicture]:
+    def _read(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Iterator[InputRow | ReadPicture]:
         """The cases with their model input, each read when its turn comes unless it is kept."""
         for case, key in zip(cases, pictures, strict=True):
-            if isinstance(case, InputCase):  # there is nothing to read
+            if isinstance(case, InputRow):  # there is nothing to read
                 yield case
                 continue
             kept = self._inputs.get(key)
@@ -277,7 +278,7 @@ class Results:
         drawn = (self.engine.seed if seed is None else seed) if found.is_random else None
         return _Question(found, layer, path, score, drawn)
 
-    def _case_key(self, case: Case) -> Hashable:
+    def _case_key(self, case: Sample) -> Hashable:
         """What tells one case's model input from another's."""
         return (picture_key(case), self.engine.other_inputs_key(case))
 
@@ -306,11 +307,7 @@ class Results:
 
 
 def _are_cases(images: Any) -> bool:
-    return isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)
-
-
-def _paths(layers: Sequence[Layer]) -> tuple[str, ...]:
-    return tuple(layer.path for layer in layers)
+    return isinstance(images, Sequence) and all(isinstance(image, Sample) for image in images)
 
 
 def _size(value: Any) -> int:

@@ -6,37 +6,39 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import copy
-import difflib
-import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any, TypeAlias, get_args, overload
+from typing import Any, TypeAlias, cast, get_args, overload
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, CaseError, check_labels
-from pytest_cnnaudit.engine import outputs, patterns, statistics
+from pytest_cnnaudit.cases import Case, Sample
+from pytest_cnnaudit.engine import outputs, patterns
+from pytest_cnnaudit.engine.ascent import Normalization, Parametrization
 from pytest_cnnaudit.engine.class_names import read_class_names
+from pytest_cnnaudit.engine.collectors import Activations, Collector, Finite, InputArrays, Logits, Maps, Statistics
+from pytest_cnnaudit.engine.description import EngineDescription
 from pytest_cnnaudit.engine.errors import ModelError
+from pytest_cnnaudit.engine.executors import serial
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
-from pytest_cnnaudit.engine.layers import Layer
-from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
-from pytest_cnnaudit.engine.models.keras import kernels
-from pytest_cnnaudit.engine.models.keras.loading import check_model, load_model
-from pytest_cnnaudit.engine.models.keras.network import Network, Structure, finite
+from pytest_cnnaudit.engine.layers import Layer, find_layer
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method, lists_methods
+from pytest_cnnaudit.engine.models import ChecksDependence, HasKernels, Model, Reinitializes, as_model, opened
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
-from pytest_cnnaudit.engine.patterns import FilterPatterns, Normalization, Parametrization
-from pytest_cnnaudit.engine.probing import Probe, is_watched
+from pytest_cnnaudit.engine.passes import Pass, Score, Wanted
+from pytest_cnnaudit.engine.patterns import FilterPatterns
+from pytest_cnnaudit.engine.probing import Probing, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
-from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
+from pytest_cnnaudit.engine.targets import Classes, Target, Targets
+from pytest_cnnaudit.preprocessing import Preprocessing, ReadPicture, preprocessing_of
 
-Target: TypeAlias = str | int | Sequence[str | int]
+AnyModel: TypeAlias = Any
+"""A `keras.Model`, or anything with the attributes and methods of `engine.models.Model`."""
 Layers: TypeAlias = str | Sequence[str] | None
 SeveralLayers: TypeAlias = list[str] | tuple[str, ...]
 SeveralMethods: TypeAlias = list[str | MethodFunction] | list[str] | tuple[str | MethodFunction, ...]
@@ -47,7 +49,8 @@ _CONVOLUTION_OR_POOLING = ("Conv", "Pooling")
 class Engine:
     """Computes predictions, activations and heatmaps of a built Keras model, on the backend Keras runs on.
 
-    `model` is a `keras.Model` or the path of a `.keras` or `.h5` file (never executes code from it).
+    `model` is a `keras.Model` or the path of a `.keras` or `.h5` file (never executes code from it); or
+    `"MODULE:CALLABLE"`, which gives one, or anything with the few methods of `engine.models.Model`.
     `preprocessing` turns pictures into model input; the default is what the `ImageConverter` of a keras_hub
     model does, and for any other model stretches them to the model's input size.
     `class_names` are the outputs' names in their order (or a file of them, one a line), `output` names one
@@ -68,7 +71,7 @@ class Engine:
 
     def __init__(
         self,
-        model: keras.Model | str | PathLike[str],
+        model: AnyModel | str | PathLike[str],
         *,
         preprocessing: Preprocessing | None = None,
         class_names: Sequence[str] | str | PathLike[str] | None = None,
@@ -80,8 +83,7 @@ class Engine:
         other_inputs: Mapping[str, OtherInput] | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.model = load_model(model) if isinstance(model, (str, PathLike)) else model
-        check_model(self.model)
+        self.model = opened(model)
         if activation not in (None, *get_args(Activation)):
             raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
         whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
@@ -94,26 +96,61 @@ class Engine:
         self.seed = seed
         self._show_progress = progress
         size = self.preprocessing.size if isinstance(self.preprocessing.size, tuple) else (224, 224)
-        self._network = Network(self.model, output=output, picture=picture, activation=activation, probe_size=size)
+        self._model = as_model(
+            self.model, output=output, picture=picture, activation=activation, probe_size=(size[0], size[1])
+        )
+        self._description = None
+        if isinstance(model, (str, PathLike)):
+            self._description = EngineDescription(
+                model,
+                preprocessing=preprocessing,
+                class_names=class_names,
+                output=output,
+                activation=activation,
+                batch_size=batch_size,
+                seed=seed,
+                picture=picture,
+                other_inputs=other_inputs,
+                progress=progress,
+            )
         self._other_inputs = {} if other_inputs is None else dict(other_inputs)
         for name in self._other_inputs:
-            if self._network.inputs.find(name) is self._network.inputs.explained:
+            if self._model.inputs.find(name) is self._model.inputs.explained:
                 raise ValueError(f"other_inputs has {name!r}, the picture that is explained: hand it over as images")
-        self._paces: dict[patterns.Ascent, patterns.Pace] = {}
-        self._ranges = RangeWatch(self.model.name, lambda: self._structure.expects)
+        self._ranges = RangeWatch(self._model.name, lambda: self._checked.expects)
+
+    @classmethod
+    def from_description(cls, description: EngineDescription) -> Engine:
+        """The engine that `description` describes, in whatever process."""
+        engine = cls(opened(description.source, description.custom_objects), **description.arguments)
+        vars(engine)["_description"] = description
+        return engine
+
+    @property
+    def description(self) -> EngineDescription:
+        """What another process can build this engine from, with `from_description`.
+
+        Raises `ValueError` for a model that was handed over as an object.
+        """
+        if self._description is None:
+            raise ValueError(
+                f"The engine of the model {self._model.name!r} has no description, as its model was handed over as an "
+                "object: give the path of a model file or MODULE:CALLABLE, from which another process can build it"
+            )
+        return self._description
 
     # What the model is made of
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int | None]:
         """(height, width, channels) of the model's picture; None where any size is taken."""
-        height, width, channels = self._network.inputs.explained.shape
+        height, width, channels = self._model.inputs.explained.shape
         return (height, width, channels)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every call of a layer or bare operation, in execution order, nested models walked into."""
-        return self._structure.layers
+        return self._checked.layers
 
     @property
     def default_layer(self) -> str:
@@ -122,28 +159,32 @@ class Engine:
         With `output`, one of several, only what that output is computed from counts. Raises `ModelError` for a
         model without any spatial output.
         """
-        structure = self._structure
-        if structure.default is None:
+        default = self._checked.default_layer
+        if default is None:
             raise ModelError(
-                f"The model {self.model.name!r} has no spatial layer (an output with four dimensions), so "
+                f"The model {self._model.name!r} has no spatial layer (an output with four dimensions), so "
                 "there is nothing to draw a heatmap on"
             )
-        return structure.layers[structure.default].path
+        return default
 
     @property
     def num_classes(self) -> int:
         """Number of classes; a single output counts as two."""
-        _ = self._structure
-        return self._network.num_classes
+        return self.classes.count
+
+    @property
+    def classes(self) -> Classes:
+        """The classes, by index and name."""
+        return Classes(max(2, self._checked.outputs), self.class_names)
 
     @property
     def activation(self) -> Activation:
         """How logits become probabilities: as found in the model, else as given, else by the convention."""
-        return self._network.activation
+        return self._model.activation or outputs.conventional(self._model.outputs)
 
     def layer(self, name: str) -> Layer:
         """The layer with this path or unambiguous bare name; `ValueError` with the nearest names otherwise."""
-        return self._network.layer(name)
+        return find_layer(self._model.layers, name)
 
     def explained_layer(self, method: str | MethodFunction, layer: str | None = None) -> str:
         """Path of the layer on whose grid a method's maps are; the input's name for a method on the picture itself.
@@ -157,7 +198,7 @@ class Engine:
                     f"{found.name!r} explains the picture itself and takes no layer, but layer is {layer!r}: "
                     "leave it out, or choose one of the methods that explain a layer, such as 'grad-cam'"
                 )
-            return self._network.inputs.explained.name
+            return self._model.inputs.explained.name
         explained = self.layer(self.default_layer if layer is None else layer)
         if not explained.is_spatial:
             raise ValueError(
@@ -166,12 +207,17 @@ class Engine:
             )
         return explained.path
 
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from others: `weights_sha256`, `architecture_sha256` and `parameters`."""
+        return dict(self._model.identity())
+
     # What it computes
 
     def predict(self, images: Any) -> Predictions:
         """Logits and probabilities of every picture."""
-        logits = [self._logits(batch)[: batch.count] for batch in self._batches(images)]
-        return self.predictions(np.concatenate(logits))
+        logits = Logits()
+        self.collect(images, [logits])
+        return self.predictions(logits.result())
 
     def predictions(self, logits: npt.NDArray[np.float32]) -> Predictions:
         """`Predictions` from logits `(N, classes)` computed before."""
@@ -183,21 +229,18 @@ class Engine:
         By default those of every convolution and pooling layer. All are held in memory at once; use
         `activation_stats` for many pictures.
         """
-        wanted = self._chosen(layers, _is_convolution_or_pooling)
-        parts = [
-            [array[: batch.count] for array in self._network.activations(batch.arrays, wanted)]
-            for batch in self._batches(images)
-        ]
-        return {
-            layer.path: np.concatenate(arrays) for layer, arrays in zip(wanted, zip(*parts, strict=True), strict=True)
-        }
+        found = Activations(_paths(self._chosen(layers, _is_convolution_or_pooling)))
+        self.collect(images, [found])
+        return found.result()
 
     def activation_stats(self, images: Any, layers: Layers = None) -> dict[str, LayerStats]:
         """Statistics of the layers' outputs over all pictures, by path; memory does not grow with N.
 
         By default of every convolution and pooling layer.
         """
-        return self.look_inside(images, stats=self._chosen(layers, _is_convolution_or_pooling))[0]
+        found = Statistics(self._chosen(layers, _is_convolution_or_pooling))
+        self.collect(images, [found])
+        return found.result()
 
     def finite(self, images: Any, layers: Layers = None) -> dict[str, npt.NDArray[np.bool_]]:
         """Whether each picture's values in a layer are neither NaN nor infinity, by path: `(N,)`.
@@ -207,32 +250,42 @@ class Engine:
         hands to that counts as well: a ReLU hides −∞.
         """
         wanted = self._chosen(layers, lambda _: True)
-        found = self.look_inside(images, finite=wanted)[1]
+        collected = Finite(_paths(wanted))
+        self.collect(images, [collected])
+        found = collected.result()
         return found if layers is None else {layer.path: found[layer.path] for layer in wanted}
 
-    def look_inside(
-        self, images: Any, *, stats: Sequence[Layer] = (), finite: Sequence[Layer] = ()
-    ) -> tuple[dict[str, LayerStats], dict[str, npt.NDArray[np.bool_]]]:
-        """`activation_stats` of some layers and `finite` of some, from one pass of each batch.
+    def collect(self, images: Any, collectors: Sequence[Collector], *, target: Target | None = None) -> None:
+        """Hands the collectors what they want, from one pass over each batch of the images.
 
-        What a subclassed model computes outside of its layers shows in its output only, which is looked at as well.
+        `target` is what the gradients and heatmaps among them are of, as in `heatmaps`.
         """
-        looked = _Looked(stats, finite)
-        for batch in self._batches(images):
-            looked.add(self._network.inside(batch.arrays, stats, finite), batch)
-        return looked.stats(), looked.finite(self.model)
+        if any(collector.wanted.logits for collector in collectors):
+            _ = self._checked
+        targets = None if target is None else Targets(target, self.classes)
+        count = serial.run(self._model, self._batches(images), collectors, targets)
+        if targets is not None:
+            targets.check_used(count)
 
-    def examine(
-        self, images: Any, *, target: Target, stats: Sequence[Layer] = (), finite: Sequence[Layer] = ()
-    ) -> tuple[Heatmaps, dict[str, LayerStats], dict[str, npt.NDArray[np.bool_]]]:
-        """Grad-CAM at the default layer, logits in it, and what `look_inside` gives, from one pass of each batch."""
-        target, method = _as_targets(target), find_method("grad-cam")
-        path, looked = self.explained_layer("grad-cam"), _Looked(stats, finite)
-        maps = _Collected(path, method)
-        for probe, batch in self._probes(images, target, [(path, method)], "logit", self.seed, (stats, finite)):
-            maps.add(probe, batch)
-            looked.add(probe.inside, batch)
-        return maps.heatmaps(), looked.stats(), looked.finite(self.model)
+    def passes(self, wanted: Iterable[Wanted]) -> list[Pass]:
+        """What each wants of this engine's model."""
+        return [one(self._checked) for one in wanted]
+
+    def maps(
+        self,
+        method: Method,
+        layer: str | None = None,
+        *,
+        score: Score = "logit",
+        seed: int | None = None,
+    ) -> Maps:
+        """Collects the heatmaps of one method at one layer, for `collect`."""
+        path = self.explained_layer(method.function, layer)
+        if method.kind == "layer" and method.is_of_class and isinstance(self._model, ChecksDependence):
+            self._model.check_dependence(path)
+        show = is_watched() if self._show_progress is None else self._show_progress
+        chosen = self.seed if seed is None else seed
+        return Maps(path, method, Probing(self._model, score, chosen, self.batch_size, show))
 
     def kernels(self, layers: Layers = None) -> dict[str, Kernels]:
         """The weights of the layers' filters with their biases, by path, a filter a row; a shared layer once.
@@ -240,11 +293,12 @@ class Engine:
         By default of every convolution; of a depthwise one there are none, of a separable one the pointwise kernels.
         Dense layers have to be named. Raises `ValueError` for a layer without kernels.
         """
-        chosen = self._chosen(layers, lambda _: True)
-        wanted = kernels.compared(chosen) if layers is None else {id(one.operation): one for one in chosen}.values()
-        if not wanted:
-            raise ValueError(f"The model {self.model.name!r} has no convolution whose kernels can be compared")
-        return {layer.path: kernels.kernels(layer) for layer in wanted}
+        if not isinstance(self._model, HasKernels):
+            raise ValueError(f"The model {self._model.name!r} can't tell the kernels of its layers")
+        found = self._model.kernels(None if layers is None else _paths(self._chosen(layers, lambda _: True)))
+        if not found:
+            raise ValueError(f"The model {self._model.name!r} has no convolution whose kernels can be compared")
+        return found
 
     @overload
     def heatmaps(
@@ -282,6 +336,7 @@ class Engine:
         seed: int | None = ...,
     ) -> dict[Any, Heatmaps]: ...
 
+    @lists_methods
     def heatmaps(
         self,
         images: Any,
@@ -318,53 +373,15 @@ class Engine:
                 f"The method {twice[1]!r} at {twice[0]!r} is asked for twice: leave one out, or call heatmaps for each "
                 "where two methods have the same name"
             )
-        target = _as_targets(target)
-        collected = [_Collected(path, one) for path, one in wanted]
-        total = 0
-        for probe, batch in self._probes(images, target, wanted, score, self.seed if seed is None else seed):
-            for one in collected:
-                one.add(probe, batch)
-            total += batch.count
-        _check_all_used(target, total)
-        maps = {(one.path, one.method.name): one.heatmaps() for one in collected}
+        collected = [self.maps(one, name, score=cast(Score, score), seed=seed) for name in names for one in methods]
+        self.collect(images, collected, target=target)
+        maps = {(one.path, one.method.name): one.result() for one in collected}
         by_layer, by_method = isinstance(layer, (list, tuple)), isinstance(method, (list, tuple))
         if by_layer and by_method:
             return maps
         if by_layer or by_method:
             return {key[0 if by_layer else 1]: one for key, one in maps.items()}
         return next(iter(maps.values()))
-
-    def _probes(
-        self,
-        images: Any,
-        target: Target,
-        wanted: Sequence[tuple[str, Method]],
-        score: str,
-        seed: int,
-        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
-    ) -> Iterator[tuple[Probe, Batch]]:
-        paths = dict.fromkeys(path for path, method in wanted if method.kind != "picture")
-        layers = tuple(self.layer(path) for path in paths)
-        for path, method in wanted:
-            if method.kind == "layer" and method.is_of_class:
-                self._network.check_dependence(self.layer(path))
-        with_gradients = any(method.kind == "cam" for _, method in wanted)
-        for batch in self._batches(images):
-            yield (
-                Probe(
-                    self._network,
-                    batch,
-                    self._targets(target, batch),
-                    layers=layers,
-                    with_gradients=with_gradients,
-                    score=score,
-                    seed=seed,
-                    chunk=self.batch_size,
-                    show_progress=is_watched() if self._show_progress is None else self._show_progress,
-                    inside=inside,
-                ),
-                batch,
-            )
 
     def filter_patterns(
         self,
@@ -407,16 +424,17 @@ class Engine:
         `NonFiniteError` where the ascent runs into NaN or infinity.
         """
         return patterns.filter_patterns(
-            self,
+            self._model,
             layer,
             filters,
-            steps=steps,
-            step_size=step_size,
             size=size,
-            normalize=normalize,
             input_range=input_range,
             init=init,
-            seed=seed,
+            seed=self.seed if seed is None else seed,
+            batch_size=self.batch_size,
+            steps=steps,
+            step_size=step_size,
+            normalize=normalize,
             jitter=jitter,
             total_variation=total_variation,
             l2=l2,
@@ -434,7 +452,7 @@ class Engine:
 
         With it as `init`, patterns differ by their filters alone.
         """
-        return patterns.pattern_start(self, size, input_range, seed)
+        return patterns.pattern_start(self._model, size, input_range, self.seed if seed is None else seed)
 
     def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
@@ -442,19 +460,17 @@ class Engine:
         `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
         to there take. Raises `NonFiniteError` for NaN or infinity.
         """
-        return patterns.filter_activations(self, layer, index, pictures)
+        return patterns.filter_activations(self._model, layer, index, pictures)
 
     def inputs(self, images: Any) -> ModelInputs:
         """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
 
         By the inputs' names; such a mapping, changed or not, is taken as images and used as it is.
         """
-        made = list(self._batches(images))
-        rows = zip(*([array[: batch.count] for array in batch.arrays] for batch in made), strict=True)
-        names = [one.name for one in (self._network.inputs.explained, *self._network.inputs.others)]
-        inputs = ModelInputs(zip(names, map(np.concatenate, rows), strict=True))
-        inputs.preprocessing = made[0].preprocessing
-        return inputs
+        names = [one.name for one in (self._model.inputs.explained, *self._model.inputs.others)]
+        collected = InputArrays(names)
+        self.collect(images, [collected])
+        return collected.result()
 
     def reinitialized(self, layer: str | None = None, *, seed: int = 0, negated: bool = False) -> Engine:
         """An engine whose model has random weights in every layer from the output down to `layer`, included.
@@ -468,55 +484,40 @@ class Engine:
         need not be copied either, which not every model can be. Raises `ValueError` where nothing from the output
         down to the layer has weights.
         """
+        if not isinstance(self._model, Reinitializes):
+            raise ValueError(f"The model {self._model.name!r} can't be computed with fresh weights")
         path = None if layer is None else self.layer(layer).path
+        return self._with(self._model.reinitialized(path, seed, negated=negated))
+
+    def _with(self, model: Model) -> Engine:
+        """The same engine with another model, of which there is no description."""
         other = copy.copy(self)
-        other._network = self._network.reinitialized(path, seed, negated=negated)
+        vars(other).update(_model=model, _description=None)
         return other
 
-    def other_inputs_key(self, case: Case) -> Hashable:
+    def other_inputs_key(self, case: Sample) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
         if not any(callable(value) for value in self._other_inputs.values()):
             return None
-        row = Others(self._network.inputs, self._other_inputs).row(0, case)
+        row = Others(self._model.inputs, self._other_inputs).row(0, case)
         return tuple((array.shape, array.tobytes()) for array in row)
 
     def class_index(self, name: str | int) -> int:
         """The index of a class given by name or index; `ValueError` for one the model does not have."""
-        if isinstance(name, bool) or not isinstance(name, (str, int, np.integer)):
-            raise TypeError(f"A class is a str (its name) or an int (its index), not {name!r}")
-        if isinstance(name, str):
-            return self._named_class(name)
-        if not 0 <= name < self.num_classes:
-            raise ValueError(f"The class index {name} is out of range: the model has {self.num_classes} classes")
-        return int(name)
-
-    def _named_class(self, name: str) -> int:
-        if self.class_names is None:
-            raise ValueError(
-                f"The class {name!r} is given by name, but the engine has no class names: hand them over as "
-                "class_names (--cnnaudit-class-names), or give the class as an index"
-            )
-        _ = self._structure
-        if name not in self.class_names:
-            near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0) or self.class_names[:3]
-            raise ValueError(
-                f"There is no class {name!r} among the {len(self.class_names)} classes; nearest: {', '.join(near)}"
-            )
-        return self.class_names.index(name)
+        return self.classes.index(name)
 
     # How
 
     @property
-    def _structure(self) -> Structure:
-        structure = self._network.structure
-        if self.class_names is not None and len(self.class_names) != self._network.num_classes:
-            raise ValueError(
-                f"There are {len(self.class_names)} class names, but the model has {self._network.num_classes} classes"
-            )
-        return structure
+    def _checked(self) -> Model:
+        """The model, of which there are as many classes as names."""
+        classes = max(2, self._model.outputs)
+        if self.class_names is not None and len(self.class_names) != classes:
+            raise ValueError(f"There are {len(self.class_names)} class names, but the model has {classes} classes")
+        return self._model
 
     def _batches(self, images: Any) -> Iterator[Batch]:
-        inputs, given = self._network.inputs, {}
+        inputs, given = self._model.inputs, {}
         made_by = images.preprocessing if isinstance(images, ModelInputs) else None
         if isinstance(images, Mapping):
             given = {name: value for name, value in images.items() if inputs.find(name) is not inputs.explained}
@@ -530,11 +531,6 @@ class Engine:
         made = batches(images, self.preprocessing, self.input_shape, self.batch_size, others, made_by)
         return self._ranges.watched(made)
 
-    def _logits(self, batch: Batch) -> npt.NDArray[np.float32]:
-        _ = self._structure
-        logits = self._network.logits(batch.arrays)
-        return self._network.checked(logits, batch.arrays, batch.name, batch.count)
-
     def _chosen(self, layers: Layers, by_default: Callable[[Layer], bool]) -> tuple[Layer, ...]:
         if layers is None:
             chosen = tuple(layer for layer in self.layers if by_default(layer))
@@ -547,118 +543,10 @@ class Engine:
             raise ValueError("No layer is chosen: name at least one of Engine.layers")
         return chosen
 
-    def _targets(self, target: Target, batch: Batch) -> list[int]:
-        """Class indices of a batch's pictures; −1 stands for the predicted class."""
-        if not isinstance(target, list):
-            each: list[Any] = [target] * batch.count
-        else:
-            each = target[batch.start : batch.start + batch.count]
-            if len(each) < batch.count:
-                raise ValueError(f"target has {batch.start + len(each)} entries, but there are more images")
-        explained = [case for case, one in zip(batch.cases, each, strict=True) if case is not None and one == "label"]
-        check_labels(explained, self.class_names, self.num_classes)
-        return [
-            self._target(one, case, batch.start + row)
-            for row, (one, case) in enumerate(zip(each, batch.cases, strict=True))
-        ]
-
-    def _target(self, target: str | int, case: Any, index: int) -> int:
-        if target == "predicted":
-            return -1
-        if target != "label":
-            return self.class_index(target)
-        label = None if case is None else case.label
-        if label is None or isinstance(label, tuple):
-            problem = "has no label" if label is None else f"has several labels {label}"
-            raise CaseError(f"target='label', but image {index} {problem}; name the target class")
-        return self.class_index(label)
-
 
 def _is_convolution_or_pooling(layer: Layer) -> bool:
     return any(word in layer.type for word in _CONVOLUTION_OR_POOLING)
 
 
-class _Looked:
-    """Statistics of some layers and finiteness of some, batch by batch."""
-
-    def __init__(self, stats: Sequence[Layer], finite: Sequence[Layer]) -> None:
-        self._stats = {layer.path: statistics.Collected(is_relu_like=layer.is_relu_like) for layer in stats}
-        self._paths = [layer.path for layer in finite]
-        self._flags: list[npt.NDArray[np.bool_]] = []
-
-    def add(self, inside: tuple[list[tuple[npt.NDArray[Any], int]], npt.NDArray[np.bool_]], batch: Batch) -> None:
-        """Adds what `Network.inside` gives of a batch."""
-        reductions, are_finite = inside
-        for one, (reduced, positions) in zip(self._stats.values(), reductions, strict=True):
-            one.add(reduced[:, : batch.count], positions)
-        self._flags.append(are_finite[:, : batch.count])
-
-    def stats(self) -> dict[str, LayerStats]:
-        """By path."""
-        return {path: one.stats() for path, one in self._stats.items()}
-
-    def finite(self, model: keras.Model) -> dict[str, npt.NDArray[np.bool_]]:
-        """By path, and of the output by the name of a model whose output is not that of a layer."""
-        names = [*self._paths, model.name]
-        found = dict(zip(names, np.concatenate(self._flags, axis=1), strict=True))
-        if not self._paths or isinstance(model, (keras.Sequential, keras.Function)):
-            del found[model.name]
-        return found
-
-
-class _Collected:
-    """The maps of one method at one layer, batch by batch."""
-
-    def __init__(self, path: str, method: Method) -> None:
-        self.path = path
-        self.method = method
-        self._rows: list[tuple[Any, ...]] = []
-
-    def add(self, probe: Probe, batch: Batch) -> None:
-        """Computes the maps of one batch."""
-        computed = self._compute(probe)
-        try:
-            maps = np.asarray(computed, np.float32)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"The method {self.method.name!r} gave {type(computed).__name__}: {error}") from error
-        grid = probe.pictures.shape[:3] if self.method.kind == "picture" else probe.activations(self.path).shape[:3]
-        if maps.shape != grid:
-            raise ValueError(f"The method {self.method.name!r} gave maps of shape {maps.shape}; expected {grid}")
-        finite(maps, "heatmap", batch.name)
-        regions = [() if case is None else case.regions for case in batch.cases]
-        self._rows.append((maps, probe.classes, probe.class_scores, probe.logits, batch.geometries, regions))
-
-    def _compute(self, probe: Probe) -> npt.NDArray[Any]:
-        if self.method.kind == "picture":
-            return self.method.function(probe)
-        if self.method.kind == "layer":
-            return self.method.function(probe, self.path)
-        activations, gradients = probe.activations(self.path), probe.activation_gradients(self.path)
-        return self.method.function(activations, gradients, probe.class_scores)
-
-    def heatmaps(self) -> Heatmaps:
-        """All of them."""
-        maps, classes, scores, logits, geometries, regions = zip(*self._rows, strict=True)
-        return Heatmaps(
-            signed=np.concatenate(maps),
-            targets=np.concatenate(classes),
-            scores=np.concatenate(scores),
-            layer=self.path,
-            method=self.method.name,
-            logits=np.concatenate(logits),
-            geometries=tuple(itertools.chain.from_iterable(geometries)),
-            regions=tuple(itertools.chain.from_iterable(regions)),
-        )
-
-
-def _as_targets(target: Any) -> Any:
-    """A sequence or iterator of targets as a list, a single one as it is."""
-    if isinstance(target, np.ndarray):
-        return target.tolist()
-    is_single = isinstance(target, (str, bytes)) or not isinstance(target, Iterable)
-    return target if is_single else list(target)
-
-
-def _check_all_used(target: Target, count: int) -> None:
-    if not isinstance(target, (str, int, np.integer)) and len(target) != count:
-        raise ValueError(f"target has {len(target)} entries for {count} images")
+def _paths(layers: Iterable[Layer]) -> list[str]:
+    return [layer.path for layer in layers]

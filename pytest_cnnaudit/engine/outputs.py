@@ -1,93 +1,21 @@
-"""From a model's output to logits, and from logits to probabilities and scores.
+"""What a model's logits mean: probabilities, scores and predicted classes.
 
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
-from pytest_cnnaudit.engine.models.keras.private import replaced_functions
+from pytest_cnnaudit.engine.errors import NonFiniteError
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
-Squashing: TypeAlias = tuple[Activation, Tensor, Tensor]
-"""Which one, its input and its output."""
-_SQUASHING: dict[str, Activation] = {"softmax": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
-
-
-@contextmanager
-def squashings() -> Iterator[list[Squashing]]:
-    """Collects `(activation, input, output)` of every softmax and sigmoid that the model computes.
-
-    All ways to write one in Keras (an activation argument, a layer, an operation, `keras.ops` in a
-    subclassed model's `call`) end in the same two backend functions, so the logit is found wherever it is.
-    """
-    found: list[Squashing] = []
-
-    def noting(kind: Activation, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def squash(x: Tensor, *args: object, **kwargs: object) -> Tensor:
-            y = original(x, *args, **kwargs)
-            found.append((kind, x, y))
-            return y
-
-        return squash
-
-    with replaced_functions({name: partial(noting, kind) for name, kind in _SQUASHING.items()}):
-        yield found
-
-
-def find_squashing(output: Tensor, found: Sequence[Squashing]) -> tuple[int | None, bool]:
-    """Position, from the end, of the softmax or sigmoid that made `output`, and whether that is certain.
-
-    It is counted from the end, since what comes before an explained layer may be left out. It is where the
-    tensors are the same one. Where something came between, such as a reshape or a cast, the last one with as
-    many values is a candidate, to be held against the output's values.
-    """
-    outputs = [after for _, _, after in reversed(found)]
-    for position, after in enumerate(outputs, 1):
-        if after is output:
-            return -position, True
-    size = _size(output)
-    return next((-position for position, after in enumerate(outputs, 1) if _size(after) == size), None), False
-
-
-def _size(tensor: Tensor) -> int:
-    return math.prod(int(side) for side in tensor.shape)
-
-
-def deviation(output: Tensor, squashing: Squashing) -> Tensor:
-    """Largest difference between the output and what the softmax or sigmoid gave."""
-    after = keras.ops.reshape(keras.ops.cast(squashing[2], "float32"), output.shape)
-    return keras.ops.max(keras.ops.abs(after - keras.ops.cast(output, "float32")))
-
-
-def class_scores(logits: Tensor, activation: Activation, score: str) -> Tensor:
-    """Score of each class, `(N, classes)`, in float32; a single output z becomes the logits (−z, z)."""
-    ops = keras.ops
-    logits = ops.cast(logits, "float32")
-    if score == "logit":
-        return two_classes(logits)
-    if activation == "softmax":
-        return ops.softmax(logits)
-    if logits.shape[-1] == 1:
-        return ops.sigmoid(two_classes(logits))
-    return ops.sigmoid(logits)
-
-
-def two_classes(logits: Tensor) -> Tensor:
-    """(−z, z) for a single output z, anything else as it is."""
-    return keras.ops.concatenate([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
 
 
 @dataclass(frozen=True)
@@ -124,7 +52,30 @@ class Predictions:
 def predictions(
     logits: npt.NDArray[np.float32], activation: Activation, class_names: tuple[str, ...] | None
 ) -> Predictions:
-    """From the scores `class_scores(…, "logit")` gave."""
-    single = activation == "sigmoid"
-    probabilities = expit(logits) if single else softmax(logits.astype(np.float64), axis=1)
-    return Predictions(logits, probabilities.astype(np.float32), class_names)
+    """From the logits of every class."""
+    return Predictions(logits, class_scores(logits, activation, "probability"), class_names)
+
+
+def class_scores(logits: npt.NDArray[np.float32], activation: Activation, score: str) -> npt.NDArray[np.float32]:
+    """Score of each class, `(N, classes)`, from their logits; of two classes with (−z, z), σ of each."""
+    if score == "logit":
+        return logits
+    if activation == "sigmoid":
+        return np.asarray(expit(logits), np.float32)
+    return np.asarray(softmax(logits.astype(np.float64), axis=1), np.float32)
+
+
+def conventional(outputs: int) -> Activation:
+    """How that many logits become probabilities where nobody says it."""
+    return "sigmoid" if outputs == 1 else "softmax"
+
+
+def check_finite(array: npt.NDArray[Any], what: str, name: Callable[[int], str]) -> npt.NDArray[Any]:
+    """The array `(N, …)`; `NonFiniteError` that names the first image with NaN or infinity."""
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if bad.any():
+        raise NonFiniteError(
+            f"The {what} of {name(int(np.argmax(bad)))} hold NaN or infinity: look for them in "
+            "the weights or in a method of your own, or for an overflow in half precision"
+        )
+    return array

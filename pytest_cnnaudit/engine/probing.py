@@ -7,56 +7,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, softmax
 
 from pytest_cnnaudit.engine.images import Batch, rows_that_fit
-from pytest_cnnaudit.engine.layers import Layer
-from pytest_cnnaudit.engine.models.keras.network import Explained, Network, finite
+from pytest_cnnaudit.engine.models import Ablates, Model
+from pytest_cnnaudit.engine.outputs import check_finite, class_scores, conventional
+from pytest_cnnaudit.engine.passes import INPUT, Arrays, Computed, Pass, Score
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 
-class Probe:
-    """One batch of N pictures, the classes to explain, and the model behind them.
+@dataclass(frozen=True)
+class Probing:
+    """How a model is asked: for which score, with random numbers from which seed.
 
-    `layers` are those that will be asked for, `with_gradients` says whether their gradients will be: one pass
-    then gives all. `classes` `(N,)` has −1 where the predicted class is meant; `chunk` is how many variants of
-    a picture are computed at once (default: what fits).
+    `chunk` is how many variants of a picture are computed at once (default: what fits).
     """
 
-    def __init__(
-        self,
-        network: Network,
-        batch: Batch,
-        classes: Sequence[int],
-        *,
-        layers: Sequence[Layer] = (),
-        with_gradients: bool = False,
-        score: str = "logit",
-        seed: int = 0,
-        chunk: int | None = None,
-        show_progress: bool = False,
-        inside: tuple[Sequence[Layer], Sequence[Layer]] | None = None,
-    ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed is {seed!r}; an integer of at least 0 is expected")
-        self._network = network
+    model: Model
+    score: Score = "logit"
+    seed: int = 0
+    chunk: int | None = None
+    show_progress: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
+            raise ValueError(f"seed is {self.seed!r}; an integer of at least 0 is expected")
+
+
+class Probe:
+    """One batch of N pictures with their target classes, what was computed of them, and the model behind it."""
+
+    def __init__(self, probing: Probing, batch: Batch, computed: Computed) -> None:
+        self._probing = probing
+        self._model = probing.model
         self._batch = batch
-        self._wanted = np.full(len(batch.inputs), classes[-1], np.int32)
-        self._wanted[: batch.count] = classes
-        self._layers = {layer.path: layer for layer in layers}
-        self._with_gradients = with_gradients
-        self._score = score
-        self._seed = seed
-        self._chunk = rows_that_fit(batch.inputs.shape[1:]) if chunk is None else chunk
-        self._show_progress = show_progress
-        self._layers_inside = inside
+        self._computed = computed
+        self._chunk = rows_that_fit(batch.inputs.shape[1:]) if probing.chunk is None else probing.chunk
 
     @property
     def pictures(self) -> Floats:
@@ -70,17 +62,17 @@ class Probe:
 
     def generator(self) -> np.random.Generator:
         """Random numbers: the same from the beginning at each call, so that a picture's map is its own."""
-        return np.random.default_rng(self._seed)
+        return np.random.default_rng(self._probing.seed)
 
     @property
     def logits(self) -> Floats:
         """`(N, classes)`."""
-        return np.asarray(self._explained.logits[: self._batch.count])
+        return np.asarray(self._computed.logits)[: self._batch.count]
 
     @cached_property
     def classes(self) -> npt.NDArray[np.intp]:
         """The class each picture is explained for, `(N,)`."""
-        wanted = self._wanted[: self._batch.count]
+        wanted = np.asarray(self._batch.targets)
         return np.where(wanted < 0, np.argmax(self.logits, axis=1), wanted).astype(np.intp)
 
     @property
@@ -88,26 +80,25 @@ class Probe:
         """The explained class' score of each picture, `(N,)`."""
         return self._scores_of(self.logits)[np.arange(self._batch.count), self.classes]
 
-    @property
-    def inside(self) -> tuple[list[tuple[npt.NDArray[Any], int]], npt.NDArray[np.bool_]]:
-        """What `Network.inside` gives of the layers that were named, from the same pass as the gradients."""
-        assert self._explained.inside is not None, "no layers were named"
-        return self._explained.inside
-
     def activations(self, layer: str) -> Floats:
         """The layer's output, `(N, h, w, K)`."""
-        return _read_only(self._explained.activations[list(self._layers).index(layer)][: self._batch.count])
+        return _read_only(self._computed.layers[layer][: self._batch.count])
 
     def activation_gradients(self, layer: str) -> Floats:
         """Gradient of the class' score with respect to the layer's output, `(N, h, w, K)`."""
-        return _read_only(self._explained.gradients[list(self._layers).index(layer)][: self._batch.count])
+        return _read_only(self._computed.gradients[layer][: self._batch.count])
 
     def ablated(self, layer: str) -> tuple[Floats, Floats]:
         """The layer's output `(N, h, w, K)`, and the drop of the class' score without each channel, `(N, K)`."""
-        found = []
+        model, found = self._model, []
+        if not isinstance(model, Ablates):
+            raise ValueError(
+                f"The model {model.name!r} can't be computed without a channel of a layer, as 'ablation-cam' needs: "
+                "choose another method"
+            )
         for index in self._counted(range(self._batch.count), "picture"):
             arrays = tuple(array[index : index + 1] for array in self._batch.arrays)
-            found.append(self._network.ablated(arrays, self._layers[layer], int(self.classes[index]), self._score))
+            found.append(model.ablated(arrays, layer, int(self.classes[index]), self._probing.score))
         return np.concatenate([one[0] for one in found]), np.stack([one[1] for one in found])
 
     def scores(self, index: int, count: int, variants: Callable[[slice], Floats]) -> Floats:
@@ -119,8 +110,9 @@ class Probe:
         parts = [slice(start, min(start + self._chunk, count)) for start in range(0, count, self._chunk)]
         for part in self._counted(parts, f"chunk of image {self._batch.start + index}"):
             arrays, filled = self._arrays(index, variants(part))
-            logits = finite(self._network.logits(arrays)[:filled], "logits", lambda _: f"a variant of {name}")
-            scores[part] = self._scores_of(logits)[:, self.classes[index]]
+            logits = self._model.compute(Pass(), arrays).logits
+            check_finite(np.asarray(logits)[:filled], "logits", lambda _: f"a variant of {name}")
+            scores[part] = self._scores_of(np.asarray(logits)[:filled])[:, self.classes[index]]
         return scores
 
     def gradients(self) -> Floats:
@@ -147,43 +139,33 @@ class Probe:
             sums.append(total)
         return np.asarray(sums, np.float32)
 
-    def _input_gradients(self, arrays: tuple[Floats, ...], classes: npt.NDArray[np.intp]) -> Floats:
+    def _input_gradients(self, arrays: Arrays, classes: npt.NDArray[np.intp]) -> Floats:
         rows = np.full(len(arrays[0]), classes[-1], np.int32)
         rows[: len(classes)] = classes
-        return np.asarray(self._network.input_gradients(arrays, rows, self._score))
+        wanted = Pass(gradients=(INPUT,), score=self._probing.score, logits=False)
+        return np.asarray(self._model.compute(wanted, arrays, rows).gradients[INPUT])
 
-    def _arrays(self, index: int, variants: Floats) -> tuple[tuple[Floats, ...], int]:
+    def _arrays(self, index: int, variants: Floats) -> tuple[Arrays, int]:
         """What the model is called with for variants of one picture, filled up to a chunk; how many they are."""
         filling = np.repeat(variants[-1:], self._chunk - len(variants), axis=0)
         others = (np.repeat(array[index : index + 1], self._chunk, axis=0) for array in self._batch.others)
         return (np.concatenate([variants, filling]), *others), len(variants)
 
     def _scores_of(self, logits: Floats) -> Floats:
-        if self._score == "logit":
-            return logits
-        if self._network.activation == "sigmoid":
-            return np.asarray(expit(logits), np.float32)
-        return np.asarray(softmax(logits.astype(np.float64), axis=1), np.float32)
-
-    @cached_property
-    def _explained(self) -> Explained:
-        layers = tuple(self._layers.values())
-        gradients = self._wanted if self._with_gradients else None
-        explained = self._network.explained(
-            self._batch.arrays, layers, gradients=gradients, score=self._score, inside=self._layers_inside
-        )
-        self._network.checked(explained.logits, self._batch.arrays, self._batch.name, self._batch.count)
-        return explained
+        activation = self._model.activation or conventional(self._model.outputs)
+        return class_scores(logits, activation, self._probing.score)
 
     def _counted(self, parts: Sequence[int] | Sequence[slice], unit: str) -> Iterator[Any]:
         """The parts, with a progress bar where a person watches."""
-        if not self._show_progress or len(parts) < 2:
+        if not self._probing.show_progress or len(parts) < 2:
             yield from parts
             return
-        bar = keras.utils.Progbar(len(parts), unit_name=unit)
-        for part in parts:
-            yield part
-            bar.add(1)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(), transient=False) as progress:
+            yield from progress.track(parts, description=unit)
 
 
 def _read_only(array: Floats) -> Floats:

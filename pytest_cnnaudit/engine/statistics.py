@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.engine.models.keras.backends import REDUCTIONS
+from pytest_cnnaudit.engine.passes import REDUCTIONS
 
 SQUARED = (1e-15, 1e15)
 """Largest magnitudes with which squares in float32, and sums of 10⁸ of them, neither overflow nor vanish."""
@@ -106,15 +106,22 @@ class Collected:
         self._positions = 0
 
     def add(self, reduced: npt.NDArray[Any], positions: int) -> None:
-        """Adds a batch's `backends.REDUCTIONS` over `positions`, `(6, n, K)`; these are the same in each batch."""
+        """Adds a batch's `REDUCTIONS` over `positions`, `(6, n, K)`; these are the same in each batch."""
         if sum(one.shape[1] for one in self._kept) >= _KEPT_PICTURES:
             self._merged = self.stats()
             self._kept.clear()
         self._kept.append(reduced)
         self._positions = positions
 
+    def merge(self, other: Collected) -> None:
+        """Adds the batches of another, which come after these."""
+        self._merged = self.stats() + other.stats()
+        self._kept.clear()
+
     def stats(self) -> LayerStats:
         """Of all batches so far, one at least."""
+        if self._merged is not None and not self._kept:
+            return self._merged
         kept = np.concatenate(self._kept, axis=1)
         stats = from_reductions(kept, self._positions, is_relu_like=self._is_relu_like)
         return stats if self._merged is None else self._merged + stats
@@ -122,7 +129,7 @@ class Collected:
 
 @np.errstate(invalid="ignore")  # NaN and infinity in an activation shall come out as NaN, without noise
 def from_reductions(reduced: npt.NDArray[Any], positions: int, *, is_relu_like: bool) -> LayerStats:
-    """Statistics of n pictures from `backends.REDUCTIONS` over `positions`, `(6, n, K)`."""
+    """Statistics of n pictures from `REDUCTIONS` over `positions`, `(6, n, K)`."""
     r = dict(zip(REDUCTIONS, reduced.astype(np.float64), strict=True))
     images, channels = r["sum"].shape
     mean = r["sum"] / positions

@@ -7,7 +7,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeGuard
@@ -15,15 +15,8 @@ from typing import Any, TypeGuard
 import pytest
 
 
-def foreseen(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
-    """What the session's engine will be asked for, as far as the tests' code says."""
-    from pytest_cnnaudit.engine.cache import ASKED_BY
-
-    return named(items, rootpath, set[str]().union(*ASKED_BY.values()))
-
-
-def named(items: Iterable[pytest.Item], rootpath: Path, names: Set[str]) -> set[str]:
-    """Those of the names that stand in the tests' functions, in their parameters, or in what these functions call."""
+def named(items: Iterable[pytest.Item], rootpath: Path) -> set[str]:
+    """The names and strings in the tests' functions, in their parameters, and in what these functions call."""
     found: set[str] = set()
     seen: set[tuple[CodeType, type | None]] = set()
     for item in items:
@@ -39,7 +32,7 @@ def named(items: Iterable[pytest.Item], rootpath: Path, names: Set[str]) -> set[
             words = set(_words(function.__code__))
             found |= words
             waiting.extend(one for one in _called(words, function, owner) if _is_theirs(one, rootpath))
-    return found & names
+    return found
 
 
 def _is(value: object, kind: type) -> bool:

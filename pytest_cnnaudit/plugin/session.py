@@ -21,7 +21,7 @@ from pytest_cnnaudit.plugin.markers import marked
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Engine
-    from pytest_cnnaudit.engine.cache import Results
+    from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.record import Course, Failure, Recorder
 
 ALWAYS = ("index.html", "record.json", "summary.md")
@@ -43,7 +43,7 @@ class Run:
     engine_from: dict[str, Any] = field(default_factory=dict)
     """The fixtures that the session's engine was made from, and what each gave."""
     about: dict[str, Any] = field(default_factory=dict)
-    results: Results | None = None
+    results: Cache | None = None
     summary: list[str] = field(default_factory=list)
 
     @cached_property
@@ -128,7 +128,7 @@ class Run:
         """The session's engine was made, from the model in this file."""
         from pytest_cnnaudit.record import provenance
 
-        self.about["model"] = provenance.model(engine.model, path)
+        self.about["model"] = provenance.model(engine.identity(), path)
         self.describe(environment=provenance.environment())
 
     def describe(self, **about: Any) -> None:
@@ -152,13 +152,14 @@ class Run:
         cache = self.config.cache if self.config.getoption("lf", False) else None
         return bool(cache and cache.get("cache/lastfailed", {}))
 
-    def results_of(self, engine: Engine, session: pytest.Session) -> Results:
+    def results_of(self, engine: Engine, session: pytest.Session) -> Cache:
         """What the session's tests share of what is computed; of the first engine, whatever is asked for later."""
         if self.results is None:
-            from pytest_cnnaudit.engine.cache import Results
-            from pytest_cnnaudit.plugin.named_assertions import foreseen
+            from pytest_cnnaudit.audit import needed_by
+            from pytest_cnnaudit.engine.cache import Cache
+            from pytest_cnnaudit.plugin.named_assertions import named
 
-            self.results = Results(engine, foreseen=foreseen(session.items, self.config.rootpath))
+            self.results = Cache(engine, foreseen=needed_by(named(session.items, self.config.rootpath)))
         return self.results
 
     def finish(self, session: pytest.Session) -> None:

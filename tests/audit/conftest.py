@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from pytest_cnnaudit import Engine
 from pytest_cnnaudit.audit import Audit, Settings
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.record import Recorder, read_parts
 
 TEST = "tests/test_gate.py::test_looks"
@@ -25,7 +25,7 @@ def _on_the_requested_backend(backend):
 @pytest.fixture(scope="session")
 def results():
     """Shared by all tests, as in a session: an audit must not depend on what was computed before."""
-    return Results(Engine(colour_model(), class_names=CLASSES))
+    return Cache(Engine(colour_model(), class_names=CLASSES))
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def audit_of(recorder):
     def make(model, class_names=CLASSES, preprocessing=None, **options):
         @functools.cache
         def shared():
-            if isinstance(model, Results):
+            if isinstance(model, Cache):
                 return model
-            return Results(Engine(model, class_names=class_names, preprocessing=preprocessing))
+            return Cache(Engine(model, class_names=class_names, preprocessing=preprocessing))
 
         return Audit(TEST, recorder, shared, Settings(**options))
 

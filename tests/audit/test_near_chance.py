@@ -6,7 +6,7 @@ import pytest
 from colours import colour_model, picture
 
 from pytest_cnnaudit import Box, Case, Engine, PreprocessingWarning
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 
 NAMES = ("red", "green", "blue")
 NOTE = "near chance: the label is predicted for {} of {} cases, and guessing gives 1 of 3: is the preprocessing"
@@ -33,7 +33,7 @@ def said(audit, cases, **options):
 @pytest.fixture
 def fresh(audit_of):
     """An audit of a session of its own."""
-    return audit_of(Results(Engine(colour_model(), class_names=NAMES)))
+    return audit_of(Cache(Engine(colour_model(), class_names=NAMES)))
 
 
 @pytest.mark.parametrize(

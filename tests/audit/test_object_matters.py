@@ -16,7 +16,7 @@ from PIL import Image
 from pytest_cnnaudit import Box, Case, CaseError, Engine, Mask, Preprocessing
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.cases import CaseWarning
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 
 TEST = "tests/test_gate.py::test_looks"
 NAMES = ["assert_object_matters", "assert_object_suffices"]
@@ -122,7 +122,7 @@ class TestSuffices:
 
     @pytest.mark.parametrize(("activation", "chance"), [("softmax", pytest.approx(1 / 3)), ("sigmoid", None)])
     def test_has_a_chance_where_classes_exclude_each_other(self, activation, chance, recorder):
-        results = Results(Engine(colour_model(), class_names=CLASSES, activation=activation))
+        results = Cache(Engine(colour_model(), class_names=CLASSES, activation=activation))
         audit = Audit(TEST, recorder, lambda: results)
         assert audit.assert_object_suffices(quarter_case(16, 0), fill="mean").chance == chance
 
@@ -136,7 +136,7 @@ class TestSuffices:
         assert [limit.name for limit in finding.thresholds] == ["P of the object alone (mean)", "excess"]
 
     def test_an_excess_over_no_chance_is_an_error(self, recorder):
-        results = Results(Engine(colour_model(), class_names=CLASSES, activation="sigmoid"))
+        results = Cache(Engine(colour_model(), class_names=CLASSES, activation="sigmoid"))
         audit = Audit(TEST, recorder, lambda: results)
         text = message_of(ValueError, audit.assert_object_suffices, quarter_case(16, 0), excess_at_least=0.2)
         assert text.startswith("excess_at_least is 0.2, but 3 classes that do not exclude each other have no chance")
@@ -357,6 +357,7 @@ def test_a_grey_picture_is_edited_in_grey(audit_of, recorded):
     assert finding.value == pytest.approx(1 / (1 + np.exp(-5)) - 1 / (1 + np.exp(-1)), abs=1e-6)
 
 
+@pytest.mark.every_backend
 def test_other_inputs_follow_the_case(recorder):
     picture_input, boost = keras.Input((4, 4, 3), name="photo"), keras.Input((3,), name="boost")
     pooled = layers.GlobalAveragePooling2D(name="pool")(
@@ -372,7 +373,7 @@ def test_other_inputs_follow_the_case(recorder):
         return np.array([2.0 if case.name == "boosted" else 0.0, 0, 0], np.float32)
 
     engine = Engine(model, class_names=CLASSES, other_inputs={"boost": boost_of})
-    results = Results(engine)
+    results = Cache(engine)
     finding = Audit(TEST, recorder, lambda: results).assert_object_matters(cases, fill="mean", drop_at_least=0.0)
     values = [result.value for result in finding.cases]
     assert values == pytest.approx([red(5) - red(1), red(7) - red(3)], abs=1e-6)

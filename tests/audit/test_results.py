@@ -3,7 +3,6 @@
 import warnings
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import keras
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 from PIL import Image
 
 from pytest_cnnaudit import AuditFailure
-from pytest_cnnaudit.cases import Box, Case, Mask
+from pytest_cnnaudit.audit import needed_by
+from pytest_cnnaudit.cases import Box, Case, Mask, case_digest, picture_key
 from pytest_cnnaudit.engine import Engine
-from pytest_cnnaudit.engine.cache import Results
+from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.preprocessing import Preprocessing
 from pytest_cnnaudit.record import provenance
@@ -60,12 +60,14 @@ def passes(engine, monkeypatch):
     """What of the model was run, batch by batch; three pictures are one."""
     run = []
 
-    def counting(name, method, *args, **kwargs):
-        run.append(name)
-        return method(*args, **kwargs)
+    compute = engine._model.compute
 
-    for name in ("logits", "explained", "inside"):
-        monkeypatch.setattr(engine._network, name, partial(counting, name, getattr(engine._network, name)))
+    def counting(wanted, *args):
+        inside = wanted.reductions or wanted.finite
+        run.append("explained" if wanted.gradients else "inside" if inside else "logits")
+        return compute(wanted, *args)
+
+    monkeypatch.setattr(engine._model, "compute", counting)
     return run
 
 
@@ -75,9 +77,10 @@ def cases():
     return [Case(generator.integers(0, 256, (8, 8, 3), np.uint8), id=name, label=1) for name in "abc"]
 
 
+@pytest.mark.every_backend
 def test_kept_heatmaps_and_predictions_are_the_engines(engine, counted, cases):
     expected, probabilities = engine.heatmaps(cases, target=[0, 1, 2]), engine.predict(cases).probabilities
-    results = Results(engine)
+    results = Cache(engine)
     for _ in range(2):
         first = results.heatmaps(cases[1:], targets=[1, 2])
         both = results.heatmaps(cases, targets=[0, 1, 2])
@@ -90,7 +93,7 @@ def test_kept_heatmaps_and_predictions_are_the_engines(engine, counted, cases):
 
 
 def test_the_predicted_class_is_found_again(engine, counted, cases):
-    results = Results(engine)
+    results = Cache(engine)
     predicted = results.heatmaps(cases, targets=[None] * 3).targets
     assert predicted.tolist() == engine.predict(cases).logits.argmax(axis=1).tolist()
     counted.pictures = 0
@@ -100,7 +103,7 @@ def test_the_predicted_class_is_found_again(engine, counted, cases):
 
 
 def test_the_same_picture_in_two_cases_is_computed_once(engine, counted, cases):
-    results = Results(engine)
+    results = Cache(engine)
     other = Case(cases[0].image.copy(), id="other", region=Box(0, 0, 4, 4))
     results.heatmaps([cases[0]], targets=[0])
     results.heatmaps([other], targets=[0])
@@ -109,7 +112,7 @@ def test_the_same_picture_in_two_cases_is_computed_once(engine, counted, cases):
 
 @pytest.mark.parametrize("different", [{"score": "probability"}, {"targets": [1]}])
 def test_another_question_is_computed_anew_and_the_picture_read_once(engine, counted, passes, cases, different):
-    results = Results(engine)
+    results = Cache(engine)
     results.heatmaps(cases[:1], targets=[0])
     results.heatmaps(cases[:1], **{"targets": [0], **different})
     assert passes == ["explained"] * 2
@@ -117,7 +120,7 @@ def test_another_question_is_computed_anew_and_the_picture_read_once(engine, cou
 
 
 def test_statistics_of_the_same_cases_and_layers_are_computed_once(engine, passes, cases):
-    results = Results(engine)
+    results = Cache(engine)
     first = results.stats(cases, ["conv"])
     assert results.stats(list(cases), ["conv"]) is first
     assert passes == ["inside"]
@@ -127,7 +130,7 @@ def test_statistics_of_the_same_cases_and_layers_are_computed_once(engine, passe
 
 def test_predictions_of_cases_with_a_region_bring_their_heatmaps(engine, passes, cases):
     located = [replace(case, region=Box(0, 0, 4, 4), label=label) for case, label in zip(cases, (2, 1, 0), strict=True)]
-    results = Results(engine)
+    results = Cache(engine)
     predicted = results.predictions(located)
     maps = results.heatmaps(located, targets=[2, 1, 0])
     assert passes == ["explained"]
@@ -136,7 +139,7 @@ def test_predictions_of_cases_with_a_region_bring_their_heatmaps(engine, passes,
 
 
 def test_predictions_of_cases_without_a_region_bring_nothing_else(engine, passes, cases):
-    Results(engine).predictions(cases)
+    Cache(engine).predictions(cases)
     assert passes == ["logits"]
 
 
@@ -144,12 +147,12 @@ def test_a_model_without_anything_to_explain_still_predicts(backend):
     image = keras.Input((8, 8, 3))
     no_grid = Engine(keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image))))
     case = Case(np.zeros((8, 8, 3), np.uint8), label=1, region=Box(0, 0, 4, 4))
-    np.testing.assert_array_equal(Results(no_grid).predictions([case]).logits, [[0, 0, 0]])
+    np.testing.assert_array_equal(Cache(no_grid).predictions([case]).logits, [[0, 0, 0]])
 
 
 @pytest.mark.parametrize("first", ["stats", "finite"])
 def test_statistics_and_finiteness_of_the_usual_layers_come_from_one_pass(engine, passes, cases, first):
-    results = Results(engine)
+    results = Cache(engine)
     ask = {"stats": lambda: results.stats(cases, ["conv"]), "finite": lambda: results.finite(cases, None)}
     ask.pop(first)()
     ask.popitem()[1]()
@@ -163,24 +166,24 @@ def test_statistics_and_finiteness_of_the_usual_layers_come_from_one_pass(engine
 
 
 def test_a_layer_that_has_no_statistics_does_not_keep_from_looking_for_infinity(engine, cases, monkeypatch):
-    look_inside = engine.look_inside
+    collect = engine.collect
 
-    def refused(images, *, stats=(), finite=()):
-        if stats:
+    def refused(images, collectors, **options):
+        if any(collector.wanted.reductions for collector in collectors):
             raise ValueError("rows that are no pictures")
-        return look_inside(images, stats=stats, finite=finite)
+        return collect(images, collectors, **options)
 
-    monkeypatch.setattr(engine, "look_inside", refused)
-    assert all(found.all() for found in Results(engine).finite(cases, None).values())
+    monkeypatch.setattr(engine, "collect", refused)
+    assert all(found.all() for found in Cache(engine).finite(cases, None).values())
     with pytest.raises(ValueError, match="rows that are no pictures"):
-        Results(engine).stats(cases, ["conv"])
+        Cache(engine).stats(cases, ["conv"])
 
 
 def test_the_budget_evicts_what_was_not_used_for_longest(engine, passes, cases):
-    one = Results(engine)
+    one = Cache(engine)
     one.heatmaps(cases[:1], targets=[0])
     size = one._bytes - cases[0].image.size * 4  # its model input is not what is meant
-    results = Results(engine, budget=2 * size)
+    results = Cache(engine, budget=2 * size)
     for case in (cases[0], cases[1], cases[0], cases[2]):  # the second is the one to go
         results.heatmaps([case], targets=[0])
         assert results._bytes <= 2 * size
@@ -193,9 +196,9 @@ def test_the_budget_evicts_what_was_not_used_for_longest(engine, passes, cases):
 
 
 def test_model_inputs_are_the_first_to_go(engine, counted, passes, cases):
-    one = Results(engine)
+    one = Cache(engine)
     one.heatmaps(cases[:1], targets=[0])
-    results = Results(engine, budget=one._bytes)
+    results = Cache(engine, budget=one._bytes)
     results.heatmaps(cases[:1], targets=[0])
     assert len(results._inputs) == 1
     results.heatmaps(cases[1:2], targets=[0])  # its map takes the room of the first one's input
@@ -209,9 +212,9 @@ def test_model_inputs_are_the_first_to_go(engine, counted, passes, cases):
 
 
 def test_model_inputs_take_no_room_of_what_is_kept(engine, counted, cases):
-    one = Results(engine)
+    one = Cache(engine)
     one.heatmaps(cases[:1], targets=[0])
-    results = Results(engine, budget=one._bytes + 1)
+    results = Cache(engine, budget=one._bytes + 1)
     for _ in range(3):
         results.heatmaps(cases, targets=[0, 0, 0])
         assert results._bytes <= results.budget
@@ -227,7 +230,7 @@ def test_a_suite_reads_each_picture_once_and_runs_the_model_once_or_twice(
     engine, counted, passes, cases, audit_of, foreseen, expected, first
 ):
     located = [replace(case, region=Box(0, 0, 4, 4), forbidden=Box(4, 4, 8, 8)) for case in cases]
-    audit = audit_of(Results(engine, foreseen=foreseen), class_names=None)
+    audit = audit_of(Cache(engine, foreseen=needed_by(foreseen)), class_names=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights are random, and so is what is right and what passes
         for name in (first, *SUITE, "assert_mass_inside"):
@@ -238,7 +241,7 @@ def test_a_suite_reads_each_picture_once_and_runs_the_model_once_or_twice(
 
 
 def test_what_one_pass_gives_is_what_each_would(engine, passes, cases):
-    together = Results(engine, foreseen=SUITE)
+    together = Cache(engine, foreseen=needed_by(SUITE))
     found = {
         "logits": together.predictions(cases).logits,
         "maps": together.heatmaps(cases, targets=[1, 1, 1]).signed,
@@ -257,7 +260,7 @@ def test_what_one_pass_gives_is_what_each_would(engine, passes, cases):
 
 
 def test_where_only_predictions_are_foreseen_nothing_else_is_computed(engine, passes, cases):
-    Results(engine, foreseen=["assert_predicts"]).predictions(cases)
+    Cache(engine, foreseen=needed_by(["assert_predicts"])).predictions(cases)
     assert passes == ["logits"]
 
 
@@ -268,14 +271,14 @@ def test_what_is_not_finite_is_found_though_predictions_were_foreseen(backend):
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     engine = Engine(keras.Model(image, keras.layers.Dense(3, name="head")(x)))
     pictures = [Case(np.full((8, 8, 3), value, np.uint8), id=f"{value}", label=1) for value in (0, 2)]
-    results = Results(engine, foreseen=SUITE)
+    results = Cache(engine, foreseen=needed_by(SUITE))
     assert results.finite(pictures, None)["large"].tolist() == [True, False]
     with pytest.raises(NonFiniteError):
         results.predictions(pictures)
 
 
 def test_more_than_the_budget_is_computed_and_not_kept(engine, cases):
-    results = Results(engine, budget=1)
+    results = Cache(engine, budget=1)
     expected = engine.heatmaps(cases, target=[0, 0, 0]).signed
     np.testing.assert_allclose(results.heatmaps(cases, targets=[0] * 3).signed, expected, rtol=1e-5, atol=1e-7)
     assert len(results._kept) == 1
@@ -285,10 +288,10 @@ class TestPictures:
     def test_a_file_is_told_by_path_time_and_size(self, tmp_path):
         path = tmp_path / "a.png"
         Image.new("RGB", (4, 4)).save(path)
-        first = provenance.picture_key(Case(path))
-        assert provenance.picture_key(Case(str(path))) == first
+        first = picture_key(Case(path))
+        assert picture_key(Case(str(path))) == first
         Image.new("RGB", (40, 4), "red").save(path)
-        assert provenance.picture_key(Case(path)) != first
+        assert picture_key(Case(path)) != first
 
     def test_the_palette_and_the_orientation_are_part_of_a_picture(self):
         indices = Image.new("P", (2, 2), 1)
@@ -300,17 +303,17 @@ class TestPictures:
         turned = Image.new("RGB", (4, 2), "blue")
         turned.getexif()[0x0112] = 6
         pictures += [turned, Image.new("RGB", (4, 2), "blue"), Image.new("L", (2, 2), 1)]
-        assert len({provenance.picture_key(Case(picture)) for picture in pictures}) == 5
+        assert len({picture_key(Case(picture)) for picture in pictures}) == 5
 
     def test_an_array_is_the_picture_it_holds(self):
         array = np.full((2, 3, 3), 7, np.uint8)
-        assert provenance.picture_key(Case(array)) == provenance.picture_key(Case(Image.fromarray(array)))
+        assert picture_key(Case(array)) == picture_key(Case(Image.fromarray(array)))
 
     def test_a_digest_covers_pixels_labels_and_regions_but_not_names(self, tmp_path):
         path, copy = tmp_path / "a.png", tmp_path / "b.png"
         Image.new("RGB", (4, 4)).save(path)
         copy.write_bytes(path.read_bytes())
-        same = {provenance.case_digest(Case(path)), provenance.case_digest(Case(copy, id="other"))}
+        same = {case_digest(Case(path)), case_digest(Case(copy, id="other"))}
         assert len(same) == 1
         box, mask = Box(0, 0, 2, 2), Mask(np.eye(4, dtype=bool))
         different = [
@@ -320,26 +323,32 @@ class TestPictures:
             Case(path, forbidden=box),
             Case(path, region=mask),
         ]
-        assert len(same | {provenance.case_digest(case) for case in different}) == 6
+        assert len(same | {case_digest(case) for case in different}) == 6
 
 
+def identity(model):
+    return Engine(model).identity()
+
+
+@pytest.mark.every_backend
 def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_path):
     first, second = tmp_path / "first.keras", tmp_path / "second.keras"
     model.save(first)
     keras.saving.load_model(first).save(second)
     second_loaded = keras.saving.load_model(second)
-    one, two = provenance.model(model, first), provenance.model(second_loaded, second)
+    one, two = provenance.model(identity(model), first), provenance.model(identity(second_loaded), second)
     assert one["file_sha256"] != two["file_sha256"]
     for name in ("weights_sha256", "architecture_sha256", "parameters"):
         assert one[name] == two[name], name
     weights = second_loaded.get_weights()
     weights[0][0, 0, 0, 0] += 1
     second_loaded.set_weights(weights)
-    changed = provenance.model(second_loaded, None)
+    changed = provenance.model(identity(second_loaded), None)
     assert changed["weights_sha256"] != one["weights_sha256"]
     assert changed["file_sha256"] is None
 
 
+@pytest.mark.every_backend
 def test_the_environment_names_the_backend_that_runs(backend):
     environment = provenance.environment()
     assert environment["backend"] == backend

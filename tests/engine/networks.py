@@ -1,10 +1,13 @@
 """Small real networks with weights written out or drawn by NumPy, the same on every backend."""
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from pytest_cnnaudit import Engine
 
 # The worked example: A = (ReLU(x), ReLU(−x)), pooled to (3/4, 1/4) for this picture; see `one_conv`.
 PICTURE = np.array([[1.0, 2.0], [-1.0, 0.0]], np.float32)[None, :, :, None]
@@ -278,6 +281,18 @@ def build(name, seed=0):
     return assign_weights(BUILDERS[name](), seed)
 
 
+@functools.cache
+def engine(name, **options):
+    """The engine of the named network that tests share: they leave its model as it is."""
+    return Engine(build(name), **options)
+
+
+@functools.cache
+def worked_example(head="linear"):
+    """The engine of `one_conv` that tests share."""
+    return Engine(one_conv(head))
+
+
 @contextlib.contextmanager
 def dtype_policy(name):
     """Layers made inside have this policy."""
@@ -351,3 +366,26 @@ def separable():
     x = layers.Add(name="add")([x, residual])
     x = layers.SeparableConv2D(10, 3, padding="same", use_bias=False, name="sepconv3")(layers.ReLU(name="act")(x))
     return assign_weights(keras.Model(picture, x, name="separable"))
+
+
+KERNEL_OF_COLORS = np.array([[3.0, 0.0, 1.0], [4.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
+
+
+def linear(first=None, **options):
+    """Filters (3, 4, 0), nothing, (1, 0, 0) on the colors of a pixel."""
+    picture = keras.Input((12, 12, 3))
+    x = picture if first is None else first(picture)
+    model = keras.Model(picture, layers.Conv2D(3, 1, use_bias=False, name="conv", **options)(x))
+    model.get_layer("conv").set_weights([KERNEL_OF_COLORS[None, None]])
+    return model
+
+
+ROWS: dict[str, list[int]] = {}
+
+
+class Listening(layers.Layer):
+    """Passes its input on and remembers how many pictures it was called with."""
+
+    def call(self, x):
+        ROWS.setdefault(self.name, []).append(x.shape[0])
+        return x

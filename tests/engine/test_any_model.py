@@ -3,12 +3,13 @@
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 import keras
 import networks
 import numpy as np
 import pytest
+from distances import distance
 from keras import layers, ops
 
 from pytest_cnnaudit import Engine, ModelError
@@ -21,12 +22,14 @@ def few(method):
     return partial(methods.rise, masks=40) if method == "rise" else method
 
 
+@cache
+def engine_of(model):
+    """The engine that tests of one model share."""
+    return Engine(model)
+
+
 def maps_of(model, images, method="grad-cam", **arguments):
-    return Engine(model).heatmaps(images, target=1, method=few(method), **arguments).signed
-
-
-def distance(actual, expected):
-    return np.abs(np.asarray(actual) - expected).max() / np.abs(expected).max()
+    return engine_of(model).heatmaps(images, target=1, method=few(method), **arguments).signed
 
 
 def classifier(front=(), trunk=None):
@@ -55,15 +58,19 @@ def plain():
     return networks.assign_weights(classifier())
 
 
+@pytest.fixture(scope="module")
+def rescaling(plain):
+    return copied(classifier([layers.Rescaling(1 / 127.5, offset=-1)]), plain)
+
+
 # The others multiply or replace pixels, and behind a rescaling zero is another colour.
 @pytest.mark.parametrize(
     "method", [name for name, one in METHODS.items() if one.kind == "cam"] + ["ablation-cam", "eigen-cam", "saliency"]
 )
-def test_rescaling_inside_gives_the_maps_of_scaled_pictures(plain, method):
+def test_rescaling_inside_gives_the_maps_of_scaled_pictures(plain, rescaling, method):
     """Gradients with respect to pixels are 1/127.5 as large."""
-    model = copied(classifier([layers.Rescaling(1 / 127.5, offset=-1)]), plain)
     factor = 127.5 if METHODS[method].kind == "picture" else 1
-    assert distance(maps_of(model, PIXELS, method) * factor, maps_of(plain, SCALED, method)) < 1e-3
+    assert distance(maps_of(rescaling, PIXELS, method) * factor, maps_of(plain, SCALED, method)) < 1e-3
 
 
 def test_normalization_inside(plain):
@@ -200,17 +207,27 @@ def channels_model():
     return keras.Model(picture, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D(name="gap")(x)))
 
 
+@pytest.fixture(scope="module")
+def both_orders():
+    last = networks.assign_weights(channels_model())
+    keras.config.set_image_data_format("channels_first")
+    try:
+        first = channels_model()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    first.set_weights(last.get_weights())
+    return last, first
+
+
 @pytest.mark.parametrize(
     ("method", "layer"),
     [(name, None) for name in METHODS] + [(name, "conv1") for name, one in METHODS.items() if one.kind != "picture"],
 )
-def test_channels_first_gives_what_channels_last_gives(method, layer):
-    last = networks.assign_weights(channels_model())
+def test_channels_first_gives_what_channels_last_gives(both_orders, method, layer):
+    last, first = both_orders
     expected = maps_of(last, SCALED, method, layer=layer)
     keras.config.set_image_data_format("channels_first")
     try:
-        first = channels_model()
-        first.set_weights(last.get_weights())
         found = maps_of(first, SCALED, method, layer=layer)
     finally:
         keras.config.set_image_data_format("channels_last")
@@ -267,6 +284,7 @@ def test_rows_that_are_no_pictures():
         engine.heatmaps(SCALED, layer="inside")
 
 
+@cache
 def whole_numbers():
     picture = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(picture))
@@ -276,19 +294,19 @@ def whole_numbers():
 @pytest.mark.parametrize("method", ["saliency", "gradient-x-input", "smoothgrad", "integrated-gradients"])
 def test_whole_numbers_have_no_gradient(method):
     with pytest.raises(ModelError, match="takes its picture as uint8, and there is no gradient"):
-        Engine(whole_numbers()).heatmaps(np.round(PIXELS), target=0, method=method)
+        engine_of(whole_numbers()).heatmaps(np.round(PIXELS), target=0, method=method)
 
 
 def test_whole_numbers_have_no_patterns():
     with pytest.raises(ModelError, match="takes its picture as uint8"):
-        Engine(whole_numbers()).filter_patterns("conv", size=(8, 8))
+        engine_of(whole_numbers()).filter_patterns("conv", size=(8, 8))
 
 
 def test_whole_numbers_have_maps_of_layers():
     model = whole_numbers()
     kernel = ops.convert_to_numpy(model.layers[-1].kernel)[:, 0]
     activations = ops.convert_to_numpy(model.get_layer("conv")(np.round(PIXELS) / np.float32(255)))
-    found = Engine(model).heatmaps(np.round(PIXELS), target=0).signed
+    found = engine_of(model).heatmaps(np.round(PIXELS), target=0).signed
     assert distance(found, activations @ kernel / 36) < 1e-5
 
 

@@ -145,7 +145,7 @@ def test_one_trace_serves_all_targets():
 
 
 def test_batches_give_what_single_pictures_give():
-    engine, images = Engine(networks.build("nested"), batch_size=4), networks.pictures(11)
+    engine, images = networks.engine("nested", batch_size=4), networks.pictures(11)
     together = engine.heatmaps(images, target=2)
     assert together.signed.shape == (11, 3, 3)
     one_by_one = [engine.heatmaps(images[index : index + 1], target=2) for index in range(11)]
@@ -175,7 +175,7 @@ def test_new_weights_are_seen():
     np.testing.assert_array_equal(engine.heatmaps(images, target=1).signed, fresh.heatmaps(images, target=1).signed)
     np.testing.assert_array_equal(engine.predict(images).logits, fresh.predict(images).logits)
     np.testing.assert_array_equal(engine.activations(images)["conv2"], fresh.activations(images)["conv2"])
-    before = Engine(networks.build("functional")).heatmaps(images, target=1).signed
+    before = networks.engine("functional").heatmaps(images, target=1).signed
     assert np.abs(engine.heatmaps(images, target=1).signed - before).max() > 1e-3
 
 
@@ -194,7 +194,7 @@ def test_training_between_calls():
 
 
 def test_inference_mode_is_repeatable():
-    engine, images = Engine(networks.build("subclassed")), networks.pictures(3)
+    engine, images = networks.engine("subclassed"), networks.pictures(3)
     np.testing.assert_array_equal(engine.heatmaps(images, target=1).signed, engine.heatmaps(images, target=1).signed)
 
 
@@ -204,7 +204,7 @@ def test_inference_mode_is_repeatable():
 @pytest.mark.parametrize(("policy", "tolerance"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.06)])
 def test_half_precision_gives_float32_maps_close_to_those_in_float32(policy, tolerance):
     images = networks.pictures(3)
-    full = Engine(networks.build("nested")).heatmaps(images, target=1)
+    full = networks.engine("nested").heatmaps(images, target=1)
     with networks.dtype_policy(policy):
         model = networks.build("nested")
     engine = Engine(model)
@@ -298,17 +298,17 @@ def test_infinity_names_its_picture():
     images = networks.pictures(7)
     images[5] *= 1e38
     with pytest.raises(ValueError, match="The logits of image 5 hold NaN or infinity"):
-        Engine(networks.build("functional"), batch_size=4).predict(images)
+        networks.engine("functional", batch_size=4).predict(images)
 
 
 def test_method_that_gives_nan():
     with pytest.raises(ValueError, match="The heatmap of image 0 hold"):
-        Engine(networks.build("functional")).heatmaps(networks.pictures(1), method=lambda a, g, s: a[..., 0] * np.nan)
+        networks.engine("functional").heatmaps(networks.pictures(1), method=lambda a, g, s: a[..., 0] * np.nan)
 
 
 @pytest.mark.parametrize("call", ["activations", "activation_stats"])
 def test_layers_by_name(call):
-    engine, images = Engine(networks.build("nested")), networks.pictures(2)
+    engine, images = networks.engine("nested"), networks.pictures(2)
     assert list(getattr(engine, call)(images, "conv2")) == ["trunk/backbone/conv2"]
     assert list(getattr(engine, call)(images, ["gap", "trunk/backbone/conv1"])) == ["gap", "trunk/backbone/conv1"]
     with pytest.raises(ValueError, match="no layer 'conv3'"):

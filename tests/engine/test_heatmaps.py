@@ -5,10 +5,13 @@ A₁ = [[0, 0], [1, 0]], pooled to (3/4, 1/4), so the logits are (1.25, −0.5).
 maps are Σ_k α_k A_k.
 """
 
+import functools
+
 import keras
 import networks
 import numpy as np
 import pytest
+from distances import close
 from networks import BIAS, KERNEL, PICTURE, one_conv
 from PIL import Image
 
@@ -22,13 +25,9 @@ def hires_cam(activations, gradients, scores):
     return (activations * gradients).sum(axis=-1)
 
 
-def close(actual, expected, tolerance=1e-6):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
-
-
 @pytest.mark.parametrize("head", networks.HEADS)
 def test_worked_example_with_every_way_to_write_a_softmax(head):
-    engine = Engine(one_conv(head))
+    engine = networks.worked_example(head)
     heatmaps = engine.heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1])
     close(heatmaps.signed, [CLASS_0, CLASS_1])
     close(heatmaps.maps, [[[0.5, 1], [0, 0]], [[0, 0], [0.25, 0]]])
@@ -40,13 +39,13 @@ def test_worked_example_with_every_way_to_write_a_softmax(head):
 
 
 def test_predicted_class_is_the_default_target():
-    heatmaps = Engine(one_conv("dense")).heatmaps(PICTURE)
+    heatmaps = networks.worked_example("dense").heatmaps(PICTURE)
     assert heatmaps.targets.tolist() == [0]
     close(heatmaps.signed, [CLASS_0])
 
 
 def test_share_of_negative_evidence():
-    heatmaps = Engine(one_conv()).heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1])
+    heatmaps = networks.worked_example().heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1])
     close(heatmaps.negative_share, [0.75 / 2.25, 0.75 / 1.0])
 
 
@@ -61,7 +60,7 @@ def test_negative_weights_give_an_empty_map():
 
 
 def test_a_map_that_is_zero_everywhere_has_no_negative_share():
-    heatmaps = Engine(one_conv()).heatmaps(np.zeros_like(PICTURE), target=0)
+    heatmaps = networks.worked_example().heatmaps(np.zeros_like(PICTURE), target=0)
     assert heatmaps.empty.tolist() == [True]
     close(heatmaps.negative_share, [0.0])
 
@@ -91,7 +90,7 @@ def test_probability_of_a_binary_output():
 
 def test_probability_of_a_softmax():
     p = 1 / (1 + np.exp(-1.75))
-    heatmaps = Engine(one_conv("dense")).heatmaps(PICTURE, target=0, score="probability")
+    heatmaps = networks.worked_example("dense").heatmaps(PICTURE, target=0, score="probability")
     close(heatmaps.signed, [p * (1 - p) * (CLASS_0 - CLASS_1)])
     close(heatmaps.scores, [p])
 
@@ -116,9 +115,8 @@ def test_margin_of_forty_where_the_softmax_has_no_gradient_left():
 @pytest.mark.parametrize("name", ["functional", "nested", "sequential", "subclassed_plain"])
 def test_identities_of_a_pooled_linear_head(name):
     """grad-cam = CAM / Z, and Σ hires-cam + bias = the logit."""
-    model = networks.build(name)
-    engine, images = Engine(model), networks.pictures(5)
-    kernel, bias = model.layers[-1].get_weights()
+    engine, images = networks.engine(name), networks.pictures(5)
+    kernel, bias = engine.model.layers[-1].get_weights()
     for target in range(3):
         gradient_cam = engine.heatmaps(images, target=target)
         activations = engine.activations(images, engine.default_layer)[gradient_cam.layer]
@@ -137,7 +135,7 @@ def test_callable_gets_activations_gradients_and_scores():
         seen.update(activations=activations, gradients=gradients, scores=scores)
         return activations[..., 0]
 
-    Engine(one_conv()).heatmaps(PICTURE, target=1, method=method)
+    networks.worked_example().heatmaps(PICTURE, target=1, method=method)
     close(seen["activations"][0, :, :, 1], [[0, 0], [1, 0]])
     close(seen["gradients"], np.broadcast_to(KERNEL[:, 1] / 4, (1, 2, 2, 2)))
     close(seen["scores"], [-0.5])
@@ -145,7 +143,7 @@ def test_callable_gets_activations_gradients_and_scores():
 
 def test_callable_that_gives_the_wrong_shape():
     with pytest.raises(ValueError, match=r"'<lambda>' gave maps of shape \(1, 2, 2, 2\); expected \(1, 2, 2\)"):
-        Engine(one_conv()).heatmaps(PICTURE, method=lambda activations, gradients, scores: activations)
+        networks.worked_example().heatmaps(PICTURE, method=lambda activations, gradients, scores: activations)
 
 
 # Targets
@@ -157,14 +155,15 @@ def cases(*labels):
     return [Case(np.full((2, 2, 3), 10 * index, np.uint8), label=label) for index, label in enumerate(labels)]
 
 
-def three_channels():
-    """The worked example's head behind a convolution that takes colour pictures."""
+@functools.cache
+def three_channels(*names):
+    """An engine of the worked example's head behind a convolution that takes colour pictures."""
     picture = keras.Input((2, 2, 3))
     x = keras.layers.Conv2D(2, 1, use_bias=False, name="conv")(picture)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(picture, keras.layers.Dense(2, name="head")(x))
     model.set_weights([np.ones((1, 1, 3, 2), np.float32), KERNEL, BIAS])
-    return model
+    return Engine(model, class_names=names or None)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +180,11 @@ def three_channels():
     ],
 )
 def test_targets(target, expected):
-    engine = Engine(three_channels(), class_names=NAMES)
+    engine = three_channels(*NAMES)
     assert engine.heatmaps(cases("dog", 0, "dog"), target=target).targets.tolist() == expected
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
@@ -204,34 +204,37 @@ def test_targets(target, expected):
 )
 def test_target_errors(target, error, words):
     with pytest.raises(error, match=words):
-        Engine(three_channels(), class_names=NAMES).heatmaps(cases("cat", None), target=target)
+        three_channels(*NAMES).heatmaps(cases("cat", None), target=target)
 
 
+@pytest.mark.one_backend
 def test_case_with_several_labels_needs_a_target():
     with pytest.raises(CaseError, match=r"image 0 has several labels \('cat', 'dog'\)"):
-        Engine(three_channels(), class_names=NAMES).heatmaps(cases(("cat", "dog")), target="label")
+        three_channels(*NAMES).heatmaps(cases(("cat", "dog")), target="label")
 
 
+@pytest.mark.one_backend
 def test_class_by_name_without_class_names():
     with pytest.raises(ValueError, match="'cat' is given by name, but the engine has no class names"):
-        Engine(three_channels()).heatmaps(cases(0), target="cat")
+        three_channels().heatmaps(cases(0), target="cat")
 
 
+@pytest.mark.one_backend
 def test_array_has_no_labels():
     with pytest.raises(CaseError, match="image 0 has no label"):
-        Engine(one_conv()).heatmaps(PICTURE, target="label")
+        networks.worked_example().heatmaps(PICTURE, target="label")
 
 
 # What a Heatmaps does
 
 
 def test_normalized_divides_by_the_maximum_and_keeps_the_shares():
-    heatmaps = Engine(one_conv()).heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1])
+    heatmaps = networks.worked_example().heatmaps(np.repeat(PICTURE, 2, axis=0), target=[0, 1])
     close(heatmaps.normalized(), [[[0.5, 1], [0, 0]], [[0, 0], [1, 0]]])
 
 
 def test_mass_inside_in_input_pixels():
-    heatmaps = Engine(one_conv()).heatmaps(PICTURE, target=0)
+    heatmaps = networks.worked_example().heatmaps(PICTURE, target=0)
     close(heatmaps.mass_inside(Box(1, 0, 2, 1)), [1 / 1.5])
     close(heatmaps.mass_inside(Box(0.5, 0, 2, 1)), [1.25 / 1.5])
     close(heatmaps.mass_inside([Box(0, 0, 1, 2), Box(0, 0, 0.5, 0.5)]), [0.5 / 1.5])
@@ -240,7 +243,7 @@ def test_mass_inside_in_input_pixels():
 
 
 def test_pointing_hit_in_input_pixels():
-    heatmaps = Engine(one_conv()).heatmaps(PICTURE, target=0)
+    heatmaps = networks.worked_example().heatmaps(PICTURE, target=0)
     close(heatmaps.pointing_hit(Box(1, 0, 2, 1)), [1])
     close(heatmaps.pointing_hit(Box(0, 0, 1, 2)), [0])
     close(heatmaps.pointing_hit(Box(0, 0, 1, 2), tolerance=0.5), [1])
@@ -248,7 +251,7 @@ def test_pointing_hit_in_input_pixels():
 
 def test_rank_accuracy_in_input_pixels():
     """The map is 0.5, 1 over 0, 0: of the two strongest cells one lies in the left half."""
-    heatmaps = Engine(one_conv()).heatmaps(PICTURE, target=0)
+    heatmaps = networks.worked_example().heatmaps(PICTURE, target=0)
     close(heatmaps.rank_accuracy(Box(0, 0, 1, 2)), [0.5])
     close(heatmaps.rank_accuracy(Box(0, 0, 2, 1)), [1])
 
@@ -257,17 +260,17 @@ def test_each_case_has_its_own_region_in_its_own_pixels():
     """A 4 × 4 picture stretched to 2 × 2: its left half is the model's left column."""
     left, right = (Case(np.zeros((4, 4, 3), np.uint8), region=Box(x, 0, x + 2, 4)) for x in (0, 2))
     fixed = np.array([[0, 3], [1, 0]])
-    heatmaps = Engine(three_channels()).heatmaps([left, right], method=lambda a, g, s: np.stack([fixed] * len(a)))
+    heatmaps = three_channels().heatmaps([left, right], method=lambda a, g, s: np.stack([fixed] * len(a)))
     close(heatmaps.mass_inside(), [0.25, 0.75])
 
 
 def test_measure_without_a_region():
     with pytest.raises(ValueError, match=r"No region for image 0 \(1 of 1 have none\)"):
-        Engine(one_conv()).heatmaps(PICTURE, target=0).mass_inside()
+        networks.worked_example().heatmaps(PICTURE, target=0).mass_inside()
 
 
 def test_resized_has_half_pixel_centres():
-    heatmaps = Engine(networks.build("functional")).heatmaps(networks.pictures(2), target=[0, 1])
+    heatmaps = networks.engine("functional").heatmaps(networks.pictures(2), target=[0, 1])
     expected = [
         np.asarray(Image.fromarray(heatmap).resize((31, 17), Image.Resampling.BILINEAR)) for heatmap in heatmaps.maps
     ]
@@ -276,28 +279,31 @@ def test_resized_has_half_pixel_centres():
     close(heatmaps.resized(heatmaps.maps.shape[1:]), heatmaps.maps)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("size", [(0, 4), (2.5, 4), (4,)])
 def test_resized_to_no_size(size):
     with pytest.raises(ValueError, match="two positive integers"):
-        Engine(one_conv()).heatmaps(PICTURE).resized(size)
+        networks.worked_example().heatmaps(PICTURE).resized(size)
 
 
 # Errors
 
 
+@pytest.mark.one_backend
 def test_unknown_method_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"no method 'gradcam'; known: grad-cam"):
-        Engine(one_conv()).heatmaps(PICTURE, method="gradcam")
+        networks.worked_example().heatmaps(PICTURE, method="gradcam")
 
 
+@pytest.mark.one_backend
 def test_unknown_score():
     with pytest.raises(ValueError, match="score is 'prob'; known: 'logit', 'probability'"):
-        Engine(one_conv()).heatmaps(PICTURE, score="prob")
+        networks.worked_example().heatmaps(PICTURE, score="prob")
 
 
 def test_layer_that_is_not_spatial():
     with pytest.raises(ValueError, match=r"'pool' has outputs of shape \(None, 2\); .*such as 'conv'"):
-        Engine(one_conv()).heatmaps(PICTURE, layer="pool")
+        networks.worked_example().heatmaps(PICTURE, layer="pool")
 
 
 def test_layer_the_score_does_not_depend_on():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pytest_cnnaudit import Case, CaseError, Engine, Preprocessing
-from pytest_cnnaudit.cases import InputCase
+from pytest_cnnaudit.cases import InputRow
 from pytest_cnnaudit.engine.images import batches
 
 
@@ -63,13 +63,13 @@ def test_an_array_of_four_dimensions_is_used_as_is():
 
 def test_a_case_of_model_input_is_used_as_a_row_of_the_array():
     images = networks.pictures(2)
-    (rows,) = batches(iter([InputCase(one) for one in images]), Preprocessing(3, scale=np.sqrt), (8, 8, 3), None)
+    (rows,) = batches(iter([InputRow(one) for one in images]), Preprocessing(3, scale=np.sqrt), (8, 8, 3), None)
     (batch,) = collected(images)
     np.testing.assert_array_equal(rows.inputs, batch.inputs)
     assert rows.geometries == batch.geometries
     assert (rows.preprocessing, batch.preprocessing) == (None, None)
     with pytest.raises(ValueError, match="the model takes"):
-        collected([InputCase(images[0, :3])])
+        collected([InputRow(images[0, :3])])
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_pictures_are_preprocessed_and_arrays_are_not():
 @pytest.mark.parametrize("call", ["predict", "activations", "activation_stats", "heatmaps"])
 def test_no_images(call, images):
     with pytest.raises(ValueError, match="There are no images"):
-        getattr(Engine(networks.build("functional")), call)(images)
+        getattr(networks.engine("functional"), call)(images)
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 8, 3), (2, 8, 8, 1)])
 def test_array_of_the_wrong_size_is_never_resized(shape):
     with pytest.raises(ValueError, match=r"the model takes \(N, 8, 8, 3\).* never resized"):
-        Engine(networks.build("functional")).predict(np.zeros(shape, np.float32))
+        networks.engine("functional").predict(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -125,51 +125,51 @@ def test_nan_in_the_input_names_its_picture(value):
     images = networks.pictures(12)
     images[9, 3, 3, 1] = value
     with pytest.raises(ValueError, match="image 9 holds NaN, infinity, or a value too large for float32"):
-        Engine(networks.build("functional"), batch_size=4).heatmaps(images)
+        networks.engine("functional", batch_size=4).heatmaps(images)
 
 
 def test_float64_beyond_float32_names_its_picture():
     images = networks.pictures(3).astype(np.float64)
     images[2] = 1e300
     with pytest.raises(ValueError, match="image 2 holds NaN, infinity, or a value too large for float32"):
-        Engine(networks.build("functional")).predict(images)
+        networks.engine("functional").predict(images)
 
 
 def test_masks_are_no_pictures():
     with pytest.raises(ValueError, match=r"dtype bool, as masks have; for pictures of 0 and 1 use \.astype"):
-        Engine(networks.build("functional")).predict(networks.pictures(2) > 0)
+        networks.engine("functional").predict(networks.pictures(2) > 0)
 
 
 @pytest.mark.parametrize("dtype", [object, "U1", "S1", complex, "M8[s]", [("red", "f4")]], ids=str)
 def test_array_that_holds_no_numbers(dtype):
     with pytest.raises(ValueError, match="numbers are expected"):
-        Engine(networks.build("functional")).predict(np.zeros((1, 8, 8, 3), dtype))
+        networks.engine("functional").predict(np.zeros((1, 8, 8, 3), dtype))
 
 
 def test_float_picture_has_no_known_range():
     with pytest.raises(CaseError, match="uint8"):
-        Engine(networks.build("functional")).predict(networks.pictures(1)[0])
+        networks.engine("functional").predict(networks.pictures(1)[0])
 
 
 def test_array_of_five_dimensions():
     with pytest.raises(ValueError, match=r"this one has \(1, 1, 8, 8, 3\)"):
-        Engine(networks.build("functional")).predict(np.zeros((1, 1, 8, 8, 3)))
+        networks.engine("functional").predict(np.zeros((1, 1, 8, 8, 3)))
 
 
 def test_not_images():
     with pytest.raises(TypeError, match="not int"):
-        Engine(networks.build("functional")).predict(3)
+        networks.engine("functional").predict(3)
 
 
 def test_missing_file():
     with pytest.raises(CaseError, match=r"missing\.png"):
-        Engine(networks.build("functional")).predict(Path("missing.png"))
+        networks.engine("functional").predict(Path("missing.png"))
 
 
 def test_images_are_not_changed():
     images = networks.pictures(5)
     before = images.copy()
-    engine = Engine(networks.build("functional"))
+    engine = networks.engine("functional")
     engine.heatmaps(images)
     engine.activation_stats(images)
     np.testing.assert_array_equal(images, before)

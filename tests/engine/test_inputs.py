@@ -201,7 +201,7 @@ def test_the_expected_range_is_the_explained_pictures():
     left, right = keras.Input((4, 4, 3), name="left"), keras.Input((4, 4, 3), name="right")
     both = layers.Concatenate()([layers.Rescaling(1 / 255, name="rescaled")(left), right])
     model = keras.Model([left, right], layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.Conv2D(2, 1)(both))))
-    expected = {side: Engine(model, picture=side)._network.structure.expects for side in ("left", "right")}
+    expected = {side: Engine(model, picture=side)._model.expects for side in ("left", "right")}
     assert (expected["left"].rescales, expected["left"].values) == (True, "0 to 255")
     assert not expected["right"].rescales
 

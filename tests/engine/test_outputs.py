@@ -4,6 +4,7 @@ import keras
 import networks
 import numpy as np
 import pytest
+from distances import close
 from keras import layers, ops
 from keras.src import backend as keras_backend
 from networks import PICTURE, one_conv
@@ -15,13 +16,9 @@ SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum()
 SIGMOID = 1 / (1 + np.exp(-LOGITS))
 
 
-def close(actual, expected, tolerance=1e-6):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
-
-
 @pytest.mark.parametrize("head", networks.HEADS)
 def test_logits_behind_every_softmax(head):
-    engine = Engine(one_conv(head))
+    engine = networks.worked_example(head)
     predictions = engine.predict(PICTURE)
     close(predictions.logits, LOGITS)
     close(predictions.probabilities, SOFTMAX)

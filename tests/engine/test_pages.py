@@ -55,6 +55,7 @@ def test_examples_run_and_give_what_their_comments_say(page, monkeypatch):
     assert compared >= 5
 
 
+@pytest.mark.one_backend
 def test_every_table_of_methods_has_a_row_for_each():
     text = (ROOT / "docs" / "heatmaps.md").read_text("utf-8")
     tables = [re.findall(r"^\| `([a-z+-]+)` \|", part, re.MULTILINE) for part in text.split("\n\n")]

@@ -17,7 +17,7 @@ PATHS = ["trunk/backbone/conv1", "trunk/backbone/pool1", "trunk/backbone/conv2",
 
 @pytest.fixture(scope="module")
 def engine():
-    return Engine(networks.build("nested"), batch_size=4)
+    return networks.engine("nested", batch_size=4)
 
 
 def assert_same(one, other, tolerance=1e-6):
@@ -206,13 +206,19 @@ def test_many_batches_are_their_merged_parts(engine):
 SCALED_HOYER = (4 - 12 / np.sqrt(28)) / (4 - 1)
 
 
-def scaled_stats(*scales):
-    """Of the channels x, −x, 0 and 0, for the picture times each of the scales."""
+@functools.cache
+def scaling():
+    """Channels x, −x, 0 and 0."""
     model = channels_model()
     kernel = model.get_layer("conv").get_weights()[0]
     model.get_layer("conv").set_weights([kernel, np.zeros(4)])
+    return Engine(model)
+
+
+def scaled_stats(*scales):
+    """Of the channels x, −x, 0 and 0, for the picture times each of the scales."""
     pictures = np.concatenate([POSITIVE * np.float32(scale) for scale in scales])
-    return Engine(model).activation_stats(pictures, "conv")["conv"]
+    return scaling().activation_stats(pictures, "conv")["conv"]
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e19, 4e14, 1e-16, 1e-20, 1e-30])

@@ -44,7 +44,7 @@ def test_paths_in_execution_order_and_the_default_layer(name):
 
 
 def test_what_a_layer_says():
-    first, pool, second, gap, logits = Engine(networks.build("nested")).layers
+    first, pool, second, gap, logits = networks.engine("nested").layers
     assert [layer.type for layer in (first, pool, second, gap, logits)] == [
         "Conv2D",
         "MaxPooling2D",
@@ -156,9 +156,9 @@ def test_mean_over_channels_is_not_a_global_pooling():
 
 
 def test_a_layer_by_path_and_by_bare_name():
-    engine = Engine(networks.build("nested"))
+    engine = networks.engine("nested")
     assert engine.layer("conv2") is engine.layer("trunk/backbone/conv2")
-    assert Engine(networks.build("shared")).layer("twice#1").path == "twice#1"
+    assert networks.engine("shared").layer("twice#1").path == "twice#1"
 
 
 def test_ambiguous_name_lists_the_candidates():
@@ -172,12 +172,12 @@ def test_ambiguous_name_lists_the_candidates():
 
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(ValueError, match="no layer 'covn2'; nearest: 'trunk/backbone/conv2'"):
-        Engine(networks.build("nested")).layer("covn2")
+        networks.engine("nested").layer("covn2")
 
 
 def test_layer_must_be_a_name():
     with pytest.raises(TypeError, match="named by a str, not 3"):
-        Engine(networks.build("functional")).layer(3)
+        networks.engine("functional").layer(3)
 
 
 def test_each_call_of_a_shared_layer_is_watched_on_its_own():

@@ -80,7 +80,7 @@ def import_what_a_run_imports() -> None:
     import scipy.stats  # noqa: F401
 
     import pytest_cnnaudit.audit
-    import pytest_cnnaudit.loaders
+    import pytest_cnnaudit.cases
     import pytest_cnnaudit.plugin.named_assertions
     import pytest_cnnaudit.plugin.session
     import pytest_cnnaudit.report  # noqa: F401

@@ -182,16 +182,16 @@ def test_the_marker_beats_the_command_line(suite):
     suite.write(
         """
 def test_1(cnnaudit):
-    assert cnnaudit._settings.seed == 5
+    assert cnnaudit.context.settings.seed == 5
 
 @pytest.mark.cnnaudit(seed=6)
 class TestMarked:
     def test_2(self, cnnaudit):
-        assert cnnaudit._settings.seed == 6
+        assert cnnaudit.context.settings.seed == 6
 
     @pytest.mark.cnnaudit(seed=7)
     def test_3(self, cnnaudit):
-        assert cnnaudit._settings.seed == 7
+        assert cnnaudit.context.settings.seed == 7
 """
     )
     suite.run("--cnnaudit-seed=5").assert_outcomes(passed=3)

@@ -78,6 +78,7 @@ def two_headed(suite):
     return suite.kit.folder / "two_headed.keras"
 
 
+@pytest.mark.every_backend
 def test_more_arguments_of_the_engine(suite, two_headed):
     suite.pytester.makeconftest(
         """
@@ -155,6 +156,7 @@ def test_custom_objects_come_from_their_fixture(suite, custom_model):
     suite.run().assert_outcomes(passed=1)
 
 
+@pytest.mark.every_backend
 def test_custom_objects_come_from_an_imported_module(suite, custom_model):
     suite.pytester.syspathinsert()
     suite.pytester.makepyfile(doublers=DOUBLER + "keras.saving.get_custom_objects()['Doubler'] = Doubler\n")
@@ -198,6 +200,7 @@ def test_full_tracebacks_are_shown_on_demand(suite):
     assert "plugin.py" in suite.run("--full-trace").stdout.str()
 
 
+@pytest.mark.every_backend
 def test_a_backend_that_comes_too_late_is_refused(suite, backend, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     suite.write("def test_it(cnnaudit):\n    cnnaudit.check('loss', 1, at_most=2)\n")

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 
+@pytest.mark.every_backend
 def test_passing_audits_are_listed_and_the_verdict_is_told(suite):
     suite.write(
         """
@@ -128,6 +129,7 @@ def test_fails(cnnaudit):
 """
 
 
+@pytest.mark.every_backend
 def test_no_warning_is_ours(suite):
     suite.write(ONE_OF_EACH)
     result = suite.run("-W", "error", "--strict-markers", "--strict-config", "-q")

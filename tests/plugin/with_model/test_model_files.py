@@ -86,6 +86,7 @@ def test_a_module_that_registers_them_is_imported(suite, saved, monkeypatch, use
     suite.run("--cnnaudit-import=triplers").assert_outcomes(passed=1)
 
 
+@pytest.mark.every_backend
 def test_a_custom_layer_that_raises_is_shown_with_its_own_line(suite, saved, monkeypatch):
     saved(layer="Tripler")
     suite.pytester.syspathinsert()

@@ -53,6 +53,7 @@ FINDING = {
 }
 
 
+@pytest.mark.every_backend
 def test_the_record_has_the_promised_shape(suite, backend):
     suite.write(GATE)
     suite.run().assert_outcomes(passed=2, failed=2)

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("xdist")
 
 
+@pytest.mark.every_backend
 def test_workers_find_what_one_process_finds(suite, backend, monkeypatch):
     """And the backend is chosen before any worker imports Keras."""
     suite.write(
