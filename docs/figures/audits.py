@@ -18,11 +18,11 @@ from pytest_cnnaudit.record import Recorder
 @contextmanager
 def auditing(engine: Engine) -> Iterator[Callable[..., Finding]]:
     """Give a function of an assertion's name and its arguments: what it finds on the model, passed or not."""
-    results = Cache(engine)
+    cache = Cache(engine)
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder), "docs")
         recorder.start("docs")
-        audit = Audit("docs", recorder, lambda: results, Settings(artifacts="off"))
+        audit = Audit("docs", recorder, lambda: cache, Settings(artifacts="off"))
 
         def found(assertion: str, *arguments: Any, **options: Any) -> Finding:
             try:

@@ -28,6 +28,7 @@ from pytest_cnnaudit.audit.families import (
 )
 from pytest_cnnaudit.audit.populations import as_cases
 from pytest_cnnaudit.audit.targets import targets_of
+from pytest_cnnaudit.engine.methods import lists_methods
 from pytest_cnnaudit.engine.passes import Wanted, class_evidence
 
 if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
@@ -118,6 +119,7 @@ class Audit:
         """See `Engine.activation_stats`."""
         return self.engine.activation_stats(images, layers)
 
+    @lists_methods
     def heatmaps(
         self,
         images: Any,

@@ -26,7 +26,7 @@ from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, ba
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer, find_layer
-from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method, lists_methods
 from pytest_cnnaudit.engine.models import ChecksDependence, HasKernels, Model, Reinitializes, as_model, opened
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.passes import Pass, Score, Wanted
@@ -123,7 +123,7 @@ class Engine:
     def from_description(cls, description: EngineDescription) -> Engine:
         """The engine that `description` describes, in whatever process."""
         engine = cls(opened(description.source, description.custom_objects), **description.arguments)
-        engine._description = description
+        vars(engine)["_description"] = description
         return engine
 
     @property
@@ -206,6 +206,10 @@ class Engine:
                 f"a spatial one, such as {self.default_layer!r}"
             )
         return explained.path
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from others: `weights_sha256`, `architecture_sha256` and `parameters`."""
+        return dict(self._model.identity())
 
     # What it computes
 
@@ -332,6 +336,7 @@ class Engine:
         seed: int | None = ...,
     ) -> dict[Any, Heatmaps]: ...
 
+    @lists_methods
     def heatmaps(
         self,
         images: Any,

@@ -12,10 +12,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pytest_cnnaudit.cases import Sample
-from pytest_cnnaudit.findings import Finding, Outcome, to_json
+from pytest_cnnaudit.findings import Finding, to_json
+from pytest_cnnaudit.record.endings import crashed, own_assertion_failed, own_assertions_hold
 from pytest_cnnaudit.record.files import write_json
 from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.record.parts import PARTS, about_path, journal_path, part_path
@@ -92,10 +93,10 @@ class Recorder:
             # unittest raises an expected failure anew, as an exception of its own.
             known = recorded and (failure.recorded or course.waived is not None)
             if not known:
-                name, kind = ("error", "error") if failure.crashed else ("assertion", "failed")
-                findings.append(Finding(test, name, cast(Outcome, kind), message=failure.text))
+                ended = crashed if failure.crashed else own_assertion_failed
+                findings.append(ended(test, failure.text))
         if not findings and course.outcome == "passed":
-            findings.append(Finding(test, "assertion", "passed", message="The test's own assertions hold."))
+            findings.append(own_assertions_hold(test))
         if course.waived is not None:
             findings[:] = [replace(finding, waived=course.waived) for finding in findings]
         part.update(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_cnnaudit.record.page_names import page_name
-from pytest_cnnaudit.report.names_before_texts import with_texts
 from pytest_cnnaudit.report.recorded import SEVERITY, Finding, outcome
 from pytest_cnnaudit.report.rows import Row
 
@@ -51,7 +50,6 @@ def gather(record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> lis
 def _test(test: str, recorded: Sequence[Finding], part: Mapping[str, Any]) -> Test:
     own: list[Finding] = list(part.get("findings") or ())
     findings = [_completed(finding, own, i) for i, finding in enumerate(recorded)] or own
-    findings = [with_texts(finding) for finding in findings]
     if part.get("waived"):
         findings = [{**finding, "waived": finding.get("waived") or part["waived"]} for finding in findings]
     ended_badly = part and (part.get("failure") or part.get("state") != "finished")
