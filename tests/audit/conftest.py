@@ -1,16 +1,18 @@
 """An `Audit` as the fixture makes it, without pytest in between, and what it wrote."""
 
 import functools
+from pathlib import Path
 
 import pytest
 from colours import CLASSES, colour_model
 from hypothesis import settings
 
-from pytest_cnnaudit import Engine
+from pytest_cnnaudit import Engine, load_cases
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.record import Recorder, read_parts
 
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 TEST = "tests/test_gate.py::test_looks"
 
 settings.register_profile("cnnaudit", deadline=None)
@@ -73,3 +75,13 @@ def recorded(recorder):
 @pytest.fixture
 def page(recorder):
     return str(recorder.page(TEST))
+
+
+@pytest.fixture(scope="module")
+def honest(backend):
+    return Cache(Engine(FIXTURES / "honest.keras", class_names=FIXTURES / "class_names.txt", progress=False))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return list(load_cases(FIXTURES / "validation.json"))[::16]
