@@ -326,8 +326,8 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
-    from pytest_cnnaudit.engine import Engine, load_model
-    from pytest_cnnaudit.engine.models import is_model
+    from pytest_cnnaudit.engine import Engine
+    from pytest_cnnaudit.engine.models import is_model, opened
     from pytest_cnnaudit.record import provenance
 
     module = options.value(pytestconfig, "import")
@@ -352,7 +352,7 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     if not is_model(model):
         _check_keras_starts()
     if path is not None:
-        model = load_model(path, given("cnnaudit_custom_objects"))
+        model = opened(path, given("cnnaudit_custom_objects"))
     arguments = {
         "preprocessing": given("cnnaudit_preprocessing"),
         "class_names": given("cnnaudit_class_names"),

@@ -157,7 +157,7 @@ def test_a_layer_the_score_does_not_depend_on(method):
 @pytest.mark.parametrize("several", [False, True])
 def test_what_a_method_is_called_with_is_checked_before_anything_is_computed(method, words, several, monkeypatch):
     engine = Engine(one_conv())
-    monkeypatch.setattr(engine, "_probes", None)
+    monkeypatch.setattr(engine, "_batches", None)
     with pytest.raises(TypeError, match=f"^method is {words}"):
         engine.heatmaps(PICTURE, method=["grad-cam", method] if several else method)
 
