@@ -15,9 +15,8 @@ from PIL import Image, ImageEnhance
 from timing import Row, interleaved, ratio
 
 from pytest_cnnaudit import Case, Engine, load_cases
-from pytest_cnnaudit.audit import Audit
+from pytest_cnnaudit.audit import Audit, needed_by
 from pytest_cnnaudit.engine.cache import Cache
-from pytest_cnnaudit.foresight import wanted
 from pytest_cnnaudit.record import Recorder
 
 FIXTURES = SMALL_MODEL.parent
@@ -71,7 +70,7 @@ def run(
     What is foreseen is by default what is asserted, as the plugin finds it in the collected tests.
     """
     recorder = Recorder(folder / "report", "run")
-    results = Cache(engine, foreseen=wanted(names if foreseen is None else foreseen))
+    results = Cache(engine, foreseen=needed_by(names if foreseen is None else foreseen))
     recorder.start(TEST)
     audit = Audit(TEST, recorder, lambda: results)
     for name in names:

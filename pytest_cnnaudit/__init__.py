@@ -22,9 +22,8 @@ if TYPE_CHECKING:
         load_model,
     )
     from pytest_cnnaudit.findings import AuditFailure, Finding
-    from pytest_cnnaudit.keras_resizing import KerasResizing
     from pytest_cnnaudit.metrics import EmptyHeatmapError
-    from pytest_cnnaudit.preprocessing import Preprocessing, PreprocessingWarning
+    from pytest_cnnaudit.preprocessing import KerasResizing, Preprocessing, PreprocessingWarning
 
 __version__ = "0.1.0"
 
@@ -42,8 +41,7 @@ _ROOMS = {
         "load_model",
     ),
     "metrics": ("EmptyHeatmapError",),
-    "keras_resizing": ("KerasResizing",),
-    "preprocessing": ("Preprocessing", "PreprocessingWarning"),
+    "preprocessing": ("KerasResizing", "Preprocessing", "PreprocessingWarning"),
     "findings": ("AuditFailure", "Finding"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

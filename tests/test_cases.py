@@ -29,7 +29,8 @@ from pytest_cnnaudit.cases import (
 
 def test_importing_cases_loads_nothing_heavy() -> None:
     code = (
-        "import sys, pytest_cnnaudit.cases as c, pytest_cnnaudit.loaders\n"
+        "import sys, pytest_cnnaudit.cases as c\n"
+        "from pytest_cnnaudit.cases import coco, folders, tables, voc\n"
         "c.Case('a.png', label='cat', region=c.Box(0, 0, 1, 1)); c.Mask('a.png')\n"
         "print(sorted({'numpy', 'PIL', 'keras', 'scipy'} & set(sys.modules)))"
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_cnnaudit import Box, KerasResizing, Preprocessing
-from pytest_cnnaudit.keras_resizing import frame
+from pytest_cnnaudit.preprocessing.keras_resizing import frame
 
 
 def resized(values, size, resize="stretch", **options):

@@ -2,9 +2,9 @@
 
 import ast
 import configparser
-import importlib.util
 import os
 import re
+import shutil
 import sys
 import tomllib
 import zipfile
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pytest_cnnaudit
-from pytest_cnnaudit import options, plugin
+from pytest_cnnaudit import plugin
+from pytest_cnnaudit.plugin import options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -48,7 +49,7 @@ def code_blocks(language: str) -> list[tuple[str, str]]:
 
 
 def written_files() -> list[Path]:
-    """Every file that people wrote: not hidden (but for .ci), not generated."""
+    """Every file that people wrote: not hidden (but for .ci), not generated, not the file that links a worktree."""
     files = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [
@@ -58,6 +59,11 @@ def written_files() -> list[Path]:
         ]
         files += [Path(folder) / name for name in names if name != ".git"]  # a file in a worktree
     return files
+
+
+def sources(folder: str) -> str:
+    """All Python in a folder."""
+    return "\n".join(path.read_text("utf-8") for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 def test_readme_has_a_command_for_the_demo_and_one_for_the_tests():
@@ -81,10 +87,43 @@ def test_plain_tox_runs_lint_types_docs_and_every_backend_but_not_the_demo():
 
 
 def test_what_runs_without_a_backend_and_with_one_is_everything():
-    with_backend = re.findall(r"tests/[\w.]+", tox()["testenv"]["commands"])
-    left_out = re.findall(r"--ignore (tests/[\w.]+)", tox()["testenv:core"]["commands"])
+    """All of it with PyTorch; with the others what is marked, of the same folders but for what has no mark."""
+    on_torch, elsewhere = tox()["testenv"]["commands"].strip().splitlines()
+    with_backend = re.findall(r"tests/[\w./]+", on_torch)
+    left_out = re.findall(r"--ignore (tests/[\w./]+)", tox()["testenv:core"]["commands"])
     assert with_backend == left_out
     assert all((ROOT / path).exists() for path in with_backend)
+    assert on_torch.startswith("torch: pytest")
+    assert " -m " not in on_torch
+    assert elsewhere.startswith("tensorflow, jax: pytest")
+    assert "-m every_backend " in elsewhere
+    assert re.findall(r"tests/[\w./]+", elsewhere) == [path for path in with_backend if (ROOT / path).is_dir()]
+
+
+def test_the_engine_is_tested_on_every_backend_and_of_other_rooms_what_is_marked(pytester):
+    test = "import pytest\n\ndef test_plain(): pass\n\n@pytest.mark.{0}\ndef test_{0}(): pass\n"
+    (pytester.path / "tests" / "engine").mkdir(parents=True)
+    (pytester.path / "tests" / "audit").mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", pytester.path / "tests")
+    (pytester.path / "tests" / "engine" / "test_engine.py").write_text(test.format("one_backend"))
+    (pytester.path / "tests" / "audit" / "test_audit.py").write_text(test.format("every_backend"))
+    markers = "\n  ".join(PYPROJECT["tool"]["pytest"]["ini_options"]["markers"])
+    pytester.makeini(f"[pytest]\nmarkers =\n  {markers}\naddopts = --strict-markers")
+    result = pytester.runpytest_inprocess("tests", "-m", "every_backend", "--collect-only", "-q")
+    assert [line for line in result.outlines if "::" in line] == [
+        "tests/audit/test_audit.py::test_every_backend",
+        "tests/engine/test_engine.py::test_plain",
+    ]
+    both = "import pytest\n@pytest.mark.every_backend\n@pytest.mark.one_backend\ndef test_both(): pass\n"
+    (pytester.path / "tests" / "engine" / "test_engine.py").write_text(both)
+    result = pytester.runpytest_inprocess("tests")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*test_both is marked every_backend and one_backend; it can't be both"])
+
+
+def test_of_every_room_that_needs_a_backend_something_runs_on_each():
+    assert "mark.every_backend" in sources("tests/audit")
+    assert "mark.every_backend" in sources("tests/plugin/with_model")
 
 
 def test_the_demo_and_the_suite_it_runs_exist():
@@ -120,26 +159,6 @@ def test_pages_name_only_ini_keys_and_fixtures_that_exist():
     assert {word for word in words if word not in keys and not hasattr(plugin, word)} == set()
 
 
-def test_the_documentations_table_has_a_row_for_every_option():
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
-    page = hooks.on_page_markdown(PAGES[ROOT / "docs" / "writing-tests.md"])
-    rows = re.findall(r"^\| `(--cnnaudit-[a-z-]+)` \|", page, re.MULTILINE)
-    assert rows == [option.flag for option in options.OPTIONS]
-
-
-def test_readme_and_documentation_name_the_assertions_there_are():
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit" / "audit").glob("*.py"))
-    there = set(re.findall(r"^    def (assert_[a-z_]+)", source, re.MULTILINE))
-    assert len(there) >= 5
-    for path in (ROOT / "README.md", ROOT / "docs" / "writing-tests.md"):
-        assert set(re.findall(r"\bassert_[a-z_]+", PAGES[path])) == there, path.name
-    assert set(re.findall(r"\bassert_[a-z_]+", "".join(PAGES.values()))) == there
-
-
 @pytest.mark.parametrize(("page", "source"), code_blocks("python"))
 def test_code_in_the_pages_is_python(page, source):
     ast.parse(source)
@@ -168,8 +187,9 @@ def test_no_file_speaks_of_somebodys_machine():
 
 
 def test_the_package_imports_its_dependencies_and_the_backends_alone():
-    sources = [path.read_text("utf-8") for path in (ROOT / "pytest_cnnaudit").rglob("*.py")]
-    imports = re.findall(r"^ *(?:from|import) (\w+)(?:\.\w+)*(?: import| as|  #|$)", "\n".join(sources), re.MULTILINE)
+    imports = re.findall(
+        r"^ *(?:from|import) (\w+)(?:\.\w+)*(?: import| as|  #|$)", sources("pytest_cnnaudit"), re.MULTILINE
+    )
     declared = {re.split("[>=]", one)[0] for one in PYPROJECT["project"]["dependencies"]}
     backends = set(PYPROJECT["project"]["optional-dependencies"])
     with_them = {"PIL", "h5py", "markupsafe"}  # Pillow, Keras and Jinja2 bring these

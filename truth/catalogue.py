@@ -21,7 +21,7 @@ from pytest_cnnaudit.record import Recorder
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures"))
 
-import build  # noqa: E402 - fixtures/build.py
+from scenes import BACKGROUNDS, CLASSES, PHOTOGRAPHERS, background, draw_stamp  # noqa: E402 - fixtures/
 
 Test: TypeAlias = Callable[[Audit, Sequence[Case]], Finding | None]
 
@@ -32,18 +32,18 @@ PATTERNS_OF = "conv4"  # not its ReLU: where a filter is silent on noise, that l
 
 def other_classes(cases: Sequence[Case]) -> list[str]:
     """For each case the class after its own."""
-    return [build.CLASSES[(build.CLASSES.index(str(case.label)) + 1) % len(build.CLASSES)] for case in cases]
+    return [CLASSES[(CLASSES.index(str(case.label)) + 1) % len(CLASSES)] for case in cases]
 
 
 def stamps() -> list[Image.Image]:
     """The photographers' stamps."""
-    return [build.draw_stamp(photographer) for photographer in build.PHOTOGRAPHERS]
+    return [draw_stamp(photographer) for photographer in PHOTOGRAPHERS]
 
 
 def backgrounds() -> list[Image.Image]:
     """One crop of brick, of grass and of gravel, from the halves that no model was trained on."""
     rng = np.random.default_rng(0)
-    return [build.background(rng, "validation", name) for name in build.BACKGROUNDS]
+    return [background(rng, "validation", name) for name in BACKGROUNDS]
 
 
 # Thresholds are the assertions' own unless they are named: those the honest models of the calibration half did not

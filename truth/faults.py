@@ -17,7 +17,8 @@ import numpy as np
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 sys.path.insert(0, str(FIXTURES))
 
-import build  # noqa: E402 - fixtures/build.py
+from shipped import CLASS_NAMES  # noqa: E402 - fixtures/
+from training import FILTERS, network  # noqa: E402
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +53,7 @@ def engine_of(model: keras.Model) -> Engine:
     """The engine as the suites use it."""
     from pytest_cnnaudit import Engine
 
-    return Engine(model, class_names=build.CLASS_NAMES)
+    return Engine(model, class_names=CLASS_NAMES)
 
 
 def widened(model: keras.Model, depth: int, sources: Sequence[int], share: float) -> keras.Model:
@@ -60,9 +61,9 @@ def widened(model: keras.Model, depth: int, sources: Sequence[int], share: float
 
     The next convolution takes `share` of its weights for each source from the copy and the rest from the source.
     """
-    filters = [model.get_layer(f"conv{number}").filters for number in range(1, len(build.FILTERS) + 1)]
+    filters = [model.get_layer(f"conv{number}").filters for number in range(1, len(FILTERS) + 1)]
     filters[depth - 1] += len(sources)
-    wide = build.network(filters)
+    wide = network(filters)
     for layer in model.layers:
         weights = layer.get_weights()
         if layer.name in (f"conv{depth}", f"norm{depth}"):
@@ -87,7 +88,7 @@ def with_last_convolution_on(
 
     model = honest()
     x = features(model.get_layer("relu5").output, model.get_layer("rescaling").output)
-    further = x.shape[-1] - build.FILTERS[-2]
+    further = x.shape[-1] - FILTERS[-2]
     fills = {"conv6": (0,), "norm6": (1, 0, 0, 1), "classes": (1, 0)}
     for name in ("conv6", "norm6", "relu6", "pool", "classes"):
         layer = model.get_layer(name)
@@ -101,7 +102,7 @@ def with_last_convolution_on(
             for old, new, fill in zip(layer.get_weights(), copy.get_weights(), fills.get(name, ()), strict=True)
         ]
         if name == "conv6":
-            weights[0][..., build.FILTERS[-2] :, build.FILTERS[-1] :] = np.eye(further)
+            weights[0][..., FILTERS[-2] :, FILTERS[-1] :] = np.eye(further)
         copy.set_weights(weights)
     return keras.Model(model.input, x)
 
@@ -152,7 +153,7 @@ def filters_never_silent() -> Engine:
     """
     model = honest()
     for depth in (4, 5):
-        count = build.FILTERS[depth - 1]
+        count = FILTERS[depth - 1]
         model = widened(model, depth, range(count), share=0)
         scale_kernels(model, depth, slice(count, None), -1)
         set_norm(model, depth, slice(count, None), beta=FAR_ABOVE_ZERO)
@@ -239,9 +240,7 @@ def exploding_activations() -> Engine:
 def constant_classifier() -> Engine:
     """The head gives the same logits whatever comes in."""
     model = honest()
-    model.get_layer("classes").set_weights(
-        [np.zeros((build.FILTERS[-1], 3), np.float32), np.eye(3, dtype=np.float32)[0]]
-    )
+    model.get_layer("classes").set_weights([np.zeros((FILTERS[-1], 3), np.float32), np.eye(3, dtype=np.float32)[0]])
     return engine_of(model)
 
 
@@ -257,9 +256,7 @@ def wrong_preprocessing() -> Engine:
     """Pictures are divided by 255 before the model, which does its own rescaling."""
     from pytest_cnnaudit import Engine, Preprocessing
 
-    return Engine(
-        honest(), class_names=build.CLASS_NAMES, preprocessing=Preprocessing(scale=lambda pixels: pixels / 255)
-    )
+    return Engine(honest(), class_names=CLASS_NAMES, preprocessing=Preprocessing(scale=lambda pixels: pixels / 255))
 
 
 def head_beside_the_last_convolution() -> Engine:

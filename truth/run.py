@@ -17,7 +17,10 @@ from typing import TypeAlias
 import trained
 from catalogue import Test, default_suite, existing, judge
 from faults import PLANTED, TRAINED, engine_of, honest
+from scenes import Kind
+from shipped import ANNOTATIONS, CLASS_NAMES
 from thresholds import between, meets, strictest
+from training import KINDS
 
 from pytest_cnnaudit import Case, Engine, PreprocessingWarning, load_cases
 from pytest_cnnaudit.findings import Finding
@@ -74,16 +77,15 @@ def judged(name: str, engine: Engine, cases: Sequence[Case], tests: Mapping[str,
         return judge(engine, cases, tests)
 
 
-def trained_engine(kind: trained.build.Kind, seed: int) -> Engine:
+def trained_engine(kind: Kind, seed: int) -> Engine:
     """A trained model, ready to be judged."""
-    return Engine(trained.model_path(kind, seed), class_names=trained.build.CLASS_NAMES)
+    return Engine(trained.model_path(kind, seed), class_names=CLASS_NAMES)
 
 
 def half(seeds: Sequence[int], cases: Sequence[Case], tests: Mapping[str, Test]) -> Half:
     """Judge the models of these seeds."""
     honest, cheating = (
-        tuple(judged(f"{kind} {seed}", trained_engine(kind, seed), cases, tests) for seed in seeds)
-        for kind in trained.build.KINDS
+        tuple(judged(f"{kind} {seed}", trained_engine(kind, seed), cases, tests) for seed in seeds) for kind in KINDS
     )
     return Half(seeds, honest, cheating)
 
@@ -115,8 +117,8 @@ def fault_table(reference: Findings, tied: Findings, columns: Sequence[Column]) 
 def threshold_table(first: Half, second: Half) -> list[str]:
     """The strictest thresholds that models pass, and how many of the second half pass with which threshold."""
     seeds = [f"{half.seeds[0]} to {half.seeds[-1]}" for half in (first, second)]
-    names = ["assertion", "threshold", *(f"{kind} {seeds[0]}" for kind in trained.build.KINDS), "middle"]
-    names += [f"{kind} {seeds[1]}" for kind in trained.build.KINDS]
+    names = ["assertion", "threshold", *(f"{kind} {seeds[0]}" for kind in KINDS), "middle"]
+    names += [f"{kind} {seeds[1]}" for kind in KINDS]
     names += ["of these pass with the threshold", "with the middle"]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name, finding in first.honest[0].items():
@@ -141,7 +143,7 @@ def threshold_table(first: Half, second: Half) -> list[str]:
 
 def counts(passed: Sequence[Sequence[bool]]) -> str:
     """How many of the honest and of the cheating models pass."""
-    return ", ".join(f"{sum(one)} {kind}" for kind, one in zip(trained.build.KINDS, passed, strict=True))
+    return ", ".join(f"{sum(one)} {kind}" for kind, one in zip(KINDS, passed, strict=True))
 
 
 def span(values: Sequence[float | None]) -> str:
@@ -197,8 +199,7 @@ def main() -> int:
     """Train, judge, write."""
     trained.train_missing()
     shipped, fresh, tied = (
-        load_cases(path)
-        for path in (trained.build.ANNOTATIONS, trained.evaluation_cases(), trained.evaluation_cases("background"))
+        load_cases(path) for path in (ANNOTATIONS, trained.evaluation_cases(), trained.evaluation_cases("background"))
     )
     suite, catalogue = default_suite(), existing()
     calibration = half(trained.CALIBRATION_SEEDS, shipped, suite | catalogue)

@@ -2,7 +2,7 @@
 
 They are kept in .cache/truth, so that an interrupted run goes on where it was.
 
-    python truth/models.py      trains those that are missing; needs TensorFlow and the dependency group `fixtures`
+    python truth/trained.py     trains those that are missing; needs TensorFlow and the dependency group `fixtures`
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "fixtures"
 sys.path.insert(0, str(FIXTURES))
 
-import build as build  # noqa: E402 - fixtures/build.py, which run.py takes from here
+from scenes import Kind  # noqa: E402 - fixtures/
+from shipped import ANNOTATIONS, write_pictures  # noqa: E402
+from training import KINDS, SEEDS, deterministic_tensorflow, save, train  # noqa: E402
 
 CACHE = ROOT / ".cache" / "truth"
 
@@ -23,20 +25,20 @@ CACHE = ROOT / ".cache" / "truth"
 CALIBRATION_SEEDS, EVALUATION_SEEDS = (1, 2, 3, 4), (5, 6, 7, 8)
 EVALUATION_PICTURES_SEED = 1  # the shipped pictures have 0
 
-TRAINED: tuple[tuple[build.Kind, int], ...] = (
+TRAINED: tuple[tuple[Kind, int], ...] = (
     ("background", 1),
     *(
         (kind, seed)
         for pair in zip(EVALUATION_SEEDS, CALIBRATION_SEEDS, strict=True)
         for seed in pair
-        for kind in build.KINDS
+        for kind in KINDS
     ),
 )
 
 
-def model_path(kind: build.Kind, seed: int) -> Path:
+def model_path(kind: Kind, seed: int) -> Path:
     """Where the model is once `train_missing` has run; those of the first seed are the shipped ones."""
-    if kind in build.KINDS and seed == build.SEEDS[0]:
+    if kind in KINDS and seed == SEEDS[0]:
         return FIXTURES / f"{kind}.keras"
     return CACHE / f"{kind}-{seed}.keras"
 
@@ -46,22 +48,22 @@ def train_missing() -> None:
     missing = [one for one in TRAINED if not model_path(*one).is_file()]
     if not missing:
         return
-    build.deterministic_tensorflow()
+    deterministic_tensorflow()
     CACHE.mkdir(parents=True, exist_ok=True)
     for kind, seed in missing:
         print(f"training {kind} {seed}", flush=True)
-        model = build.train(kind, seed)
+        model = train(kind, seed)
         unfinished = CACHE / f"{kind}-{seed}.unfinished.keras"
-        build.save(model, unfinished)
+        save(model, unfinished)
         unfinished.replace(model_path(kind, seed))
 
 
-def evaluation_cases(kind: build.Kind = "shortcut") -> Path:
+def evaluation_cases(kind: Kind = "shortcut") -> Path:
     """Annotations of pictures that nobody has seen: 96 as shipped, or 96 whose background tells the class."""
     folder = CACHE / f"pictures-{kind}"
-    annotations = folder / build.ANNOTATIONS.name
+    annotations = folder / ANNOTATIONS.name
     if not annotations.is_file():
-        build.write_pictures(folder, kind, EVALUATION_PICTURES_SEED)
+        write_pictures(folder, kind, EVALUATION_PICTURES_SEED)
     return annotations
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from pytest_cnnaudit import edits
-from pytest_cnnaudit.audit.base import Region
-from pytest_cnnaudit.audit.judging import ROUNDING
+from pytest_cnnaudit.audit.limits import ROUNDING
+from pytest_cnnaudit.audit.populations import Region
 from pytest_cnnaudit.cases import Box
 from pytest_cnnaudit.edits import Coverage, Fill, Pixels
 from pytest_cnnaudit.preprocessing import Geometry

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from pytest_cnnaudit import edits
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import InputRow, Sample
 from pytest_cnnaudit.checks import called, check_call
 from pytest_cnnaudit.metrics import moved
 from pytest_cnnaudit.metrics.quality import MOVES
@@ -32,11 +32,13 @@ _PICTURES: dict[str, PictureMove] = {
 }
 
 
-def with_picture(case: Case, picture: Any) -> Case:
+def with_picture(case: Sample, picture: Any) -> Sample:
     """The case with another picture, to which its regions don't belong; label, id and group are as they were.
 
     Another array of model input for a case that is that.
     """
+    if isinstance(case, InputRow):
+        return InputRow(picture, case.source, edited_from=case)
     return replace(case, image=picture, region=None, forbidden=None, annotated_size=None, edited_from=case)
 
 
@@ -49,18 +51,20 @@ class Move:
     back: MapMove
     inputs: MapMove | None = None
 
-    def case(self, case: Case) -> Case:
+    def case(self, case: Sample) -> Sample:
         """The case with its picture transformed."""
-        if isinstance(case, InputCase) and self.inputs is not None:
+        if isinstance(case, InputRow):
+            if self.inputs is None:
+                raise TypeError(f"The transform {self.name!r} takes a PIL.Image, and {case.where} is model input")
             return with_picture(case, self.inputs(case.inputs))
         picture = self.picture(open_picture(case))
         if not isinstance(picture, Image.Image):
             raise TypeError(f"The transform {self.name!r} gave a {type(picture).__name__}, not a PIL.Image")
         return with_picture(case, picture)
 
-    def check_cases(self, cases: Sequence[Case]) -> None:
+    def check_cases(self, cases: Sequence[Sample]) -> None:
         """`TypeError` where the cases are model input and the transform is of pictures only."""
-        if self.inputs is None and any(isinstance(case, InputCase) for case in cases):
+        if self.inputs is None and any(isinstance(case, InputRow) for case in cases):
             raise TypeError(
                 "transform is a pair of functions of which the first takes a PIL.Image, but cases is an array of model "
                 f"input, which is none: name one of {', '.join(MOVES)}, or hand over pictures"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -93,24 +93,6 @@ class Climber:
     """What the activations up to the layer take, of one image."""
     fastest: dict[int, int] = field(default_factory=dict)
     """The fastest number of filters to climb together, by the largest that is allowed; filled as it is measured."""
-
-
-@runtime_checkable
-class Climbs(Protocol):
-    """A model that filters of a layer can be looked at in: images `(N, H, W, C)` of any size that the layers take."""
-
-    def climber(self, ascent: Ascent) -> Climber:
-        """The same one for an equal ascent as long as it is kept, so that its paces are.
-
-        Raises `ValueError` where the layer can't be computed for images of this size, `ModelError` for a model
-        without gradients.
-        """
-
-    def filter_count(self, layer: str) -> int:
-        """Number of a layer's filters (channels); 0 where it depends on the input."""
-
-    def filter_outputs(self, images: Floats, layer: str, index: int) -> Floats:
-        """One channel of the layer's output, `(N, h, w)` or `(N,)`."""
 
 
 def cell_weights(grid: tuple[int, ...]) -> Floats:

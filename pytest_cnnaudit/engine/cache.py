@@ -14,18 +14,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, InputCase, check_regions
+from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions, picture_key
 from pytest_cnnaudit.engine.collectors import Finite, Logits, Statistics
 from pytest_cnnaudit.engine.engine import Engine
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import ReadPicture
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
 from pytest_cnnaudit.engine.outputs import Predictions
 from pytest_cnnaudit.engine.passes import INPUT, Pass, Wanted, finiteness, sparsity, united
 from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.statistics import LayerStats
-from pytest_cnnaudit.preprocessing import Geometry
-from pytest_cnnaudit.record.provenance import picture_key
+from pytest_cnnaudit.preprocessing import Geometry, ReadPicture
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -80,7 +78,7 @@ class Cache:
         self._inputs: dict[Hashable, ReadPicture] = {}
         self._bytes = 0
 
-    def predictions(self, cases: Sequence[Case]) -> Predictions:
+    def predictions(self, cases: Sequence[Sample]) -> Predictions:
         """Predictions of every case, in their order."""
         pictures = [self._case_key(case) for case in cases]
         self._look_ahead(cases, pictures)
@@ -94,7 +92,7 @@ class Cache:
 
     def heatmaps(
         self,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         *,
         targets: Sequence[int | None],
         method: str | MethodFunction = "grad-cam",
@@ -117,7 +115,8 @@ class Cache:
                 rows[index] = one
         found = [row for row in rows if row is not None]
         for case, one in zip(cases, found, strict=True):
-            check_regions(case, one.geometry.source_width, one.geometry.source_height)
+            if isinstance(case, Case):
+                check_regions(case, one.geometry.source_width, one.geometry.source_height)
         return Heatmaps(
             signed=np.stack([one.signed for one in found]),
             targets=np.array([one.target for one in found], np.intp),
@@ -156,7 +155,7 @@ class Cache:
 
     # Passes over the model
 
-    def _look_ahead(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> None:
+    def _look_ahead(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> None:
         """All that is foreseen of cases that were never asked for, from one pass, if it is more than one would give."""
         population = hash(tuple(pictures))
         if len(self._foreseen) < 2 or len(cases) < 2 or population in self._passed:
@@ -169,7 +168,7 @@ class Cache:
         with suppress(ValueError):
             self._answered(cases, tuple(pictures), united(passes))
 
-    def _answered(self, cases: Sequence[Case], pictures: tuple[Hashable, ...], wanted: Pass) -> dict[str, Any]:
+    def _answered(self, cases: Sequence[Sample], pictures: tuple[Hashable, ...], wanted: Pass) -> dict[str, Any]:
         """What is wanted of the cases, from one pass and kept; statistics and finiteness are given back as well."""
         layers = {layer.path: layer for layer in self.engine.layers}
         method = find_method("grad-cam")
@@ -192,11 +191,11 @@ class Cache:
                 self._keep((what, pictures, paths), found[what])
         return found
 
-    def _usual_targets(self, cases: Sequence[Case]) -> list[int | None]:
+    def _usual_targets(self, cases: Sequence[Sample]) -> list[int | None]:
         """The label, which is what assertions explain unless they are told otherwise; None is the predicted class."""
         return [self.engine.class_index(case.labels[0]) if len(case.labels) == 1 else None for case in cases]
 
-    def _logits(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Floats:
+    def _logits(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Floats:
         """Logits of cases of which nothing is kept.
 
         Cases with a region are there to be asked where the model looks: their Grad-CAM costs little beside the
@@ -217,7 +216,7 @@ class Cache:
     def _explained(
         self,
         question: _Question,
-        cases: Sequence[Case],
+        cases: Sequence[Sample],
         pictures: Sequence[Hashable],
         targets: Sequence[int | None],
     ) -> tuple[list[_Map], Floats]:
@@ -243,7 +242,7 @@ class Cache:
             self._keep(("logits", picture), computed.logits[row])
         return maps
 
-    def _inside(self, what: str, cases: Sequence[Case], names: Sequence[str] | None) -> Any:
+    def _inside(self, what: str, cases: Sequence[Sample], names: Sequence[str] | None) -> Any:
         """Statistics or finiteness of some layers; where it is that of the usual layers, both from one pass."""
         pictures = tuple(self._case_key(case) for case in cases)
         self._look_ahead(cases, pictures)
@@ -260,10 +259,10 @@ class Cache:
                 return self._answered(cases, pictures, united(usual.values())).get(what, {})
         return self._answered(cases, pictures, asked).get(what, {})
 
-    def _read(self, cases: Sequence[Case], pictures: Sequence[Hashable]) -> Iterator[Case | ReadPicture]:
+    def _read(self, cases: Sequence[Sample], pictures: Sequence[Hashable]) -> Iterator[InputRow | ReadPicture]:
         """The cases with their model input, each read when its turn comes unless it is kept."""
         for case, key in zip(cases, pictures, strict=True):
-            if isinstance(case, InputCase):  # there is nothing to read
+            if isinstance(case, InputRow):  # there is nothing to read
                 yield case
                 continue
             kept = self._inputs.get(key)
@@ -279,7 +278,7 @@ class Cache:
         drawn = (self.engine.seed if seed is None else seed) if found.is_random else None
         return _Question(found, layer, path, score, drawn)
 
-    def _case_key(self, case: Case) -> Hashable:
+    def _case_key(self, case: Sample) -> Hashable:
         """What tells one case's model input from another's."""
         return (picture_key(case), self.engine.other_inputs_key(case))
 
@@ -308,7 +307,7 @@ class Cache:
 
 
 def _are_cases(images: Any) -> bool:
-    return isinstance(images, Sequence) and all(isinstance(image, Case) for image in images)
+    return isinstance(images, Sequence) and all(isinstance(image, Sample) for image in images)
 
 
 def _size(value: Any) -> int:

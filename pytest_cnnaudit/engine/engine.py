@@ -13,29 +13,29 @@ from typing import Any, TypeAlias, cast, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case
+from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.engine import outputs, patterns
-from pytest_cnnaudit.engine.ascent import Climbs, Normalization, Parametrization
+from pytest_cnnaudit.engine.ascent import Normalization, Parametrization
 from pytest_cnnaudit.engine.class_names import read_class_names
 from pytest_cnnaudit.engine.collectors import Activations, Collector, Finite, InputArrays, Logits, Maps, Statistics
 from pytest_cnnaudit.engine.description import EngineDescription
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.executors import serial
 from pytest_cnnaudit.engine.heatmaps import Heatmaps
-from pytest_cnnaudit.engine.images import Batch, ModelInputs, ReadPicture, as_model_input, batches
+from pytest_cnnaudit.engine.images import Batch, ModelInputs, as_model_input, batches
 from pytest_cnnaudit.engine.inputs import OtherInput, Others
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer, find_layer
-from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
+from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method, lists_methods
 from pytest_cnnaudit.engine.models import ChecksDependence, HasKernels, Model, Reinitializes, as_model, opened
 from pytest_cnnaudit.engine.outputs import Activation, Predictions
 from pytest_cnnaudit.engine.passes import Pass, Score, Wanted
-from pytest_cnnaudit.engine.patterns import ClimbingModel, FilterPatterns
+from pytest_cnnaudit.engine.patterns import FilterPatterns
 from pytest_cnnaudit.engine.probing import Probing, is_watched
 from pytest_cnnaudit.engine.ranges import RangeWatch
 from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.engine.targets import Classes, Target, Targets
-from pytest_cnnaudit.preprocessing import Preprocessing, preprocessing_of
+from pytest_cnnaudit.preprocessing import Preprocessing, ReadPicture, preprocessing_of
 
 AnyModel: TypeAlias = Any
 """A `keras.Model`, or anything with the attributes and methods of `engine.models.Model`."""
@@ -336,6 +336,7 @@ class Engine:
         seed: int | None = ...,
     ) -> dict[Any, Heatmaps]: ...
 
+    @lists_methods
     def heatmaps(
         self,
         images: Any,
@@ -423,7 +424,7 @@ class Engine:
         `NonFiniteError` where the ascent runs into NaN or infinity.
         """
         return patterns.filter_patterns(
-            self._climbing,
+            self._model,
             layer,
             filters,
             size=size,
@@ -451,7 +452,7 @@ class Engine:
 
         With it as `init`, patterns differ by their filters alone.
         """
-        return patterns.pattern_start(self._climbing, size, input_range, self.seed if seed is None else seed)
+        return patterns.pattern_start(self._model, size, input_range, self.seed if seed is None else seed)
 
     def filter_activations(self, layer: str, index: int, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """One filter's activations for pictures `(N, H, W, C)` of model input in the places P that an ascent maximises.
@@ -459,7 +460,7 @@ class Engine:
         `(N, P)`: without a border of 2 cells, as in `filter_patterns`. Pictures are of any size that the layers up
         to there take. Raises `NonFiniteError` for NaN or infinity.
         """
-        return patterns.filter_activations(self._climbing, layer, index, pictures)
+        return patterns.filter_activations(self._model, layer, index, pictures)
 
     def inputs(self, images: Any) -> ModelInputs:
         """What the model is called with for these images: the picture `(N, H, W, C)` first, then its other inputs.
@@ -494,7 +495,7 @@ class Engine:
         vars(other).update(_model=model, _description=None)
         return other
 
-    def other_inputs_key(self, case: Case) -> Hashable:
+    def other_inputs_key(self, case: Sample) -> Hashable:
         """What tells apart the values that two cases give the model's other inputs; the same for all where fixed."""
         if not any(callable(value) for value in self._other_inputs.values()):
             return None
@@ -514,12 +515,6 @@ class Engine:
         if self.class_names is not None and len(self.class_names) != classes:
             raise ValueError(f"There are {len(self.class_names)} class names, but the model has {classes} classes")
         return self._model
-
-    @property
-    def _climbing(self) -> ClimbingModel:
-        if not isinstance(self._model, Climbs):
-            raise ValueError(f"The model {self._model.name!r} has no filters that can be looked at by gradient ascent")
-        return cast(ClimbingModel, self._model)
 
     def _batches(self, images: Any) -> Iterator[Batch]:
         inputs, given = self._model.inputs, {}

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, InputRow, Sample
 from pytest_cnnaudit.engine.inputs import ModelInput, Others
-from pytest_cnnaudit.preprocessing import Geometry, Preprocessing
+from pytest_cnnaudit.preprocessing import Geometry, Preprocessing, Readable, ReadPicture
 
 _PIXELS_PER_BATCH = 8 * 299 * 299
 
@@ -32,7 +32,7 @@ class Batch:
 
     inputs: npt.NDArray[np.float32]
     geometries: tuple[Geometry, ...]
-    cases: tuple[Case | None, ...]
+    cases: tuple[Sample | None, ...]
     start: int
     others: tuple[npt.NDArray[Any], ...] = ()
     preprocessing: Preprocessing | None = None
@@ -57,15 +57,6 @@ class Batch:
         """What an error message calls a picture."""
         case = self.cases[row]
         return f"image {self.start + row}" if case is None or case.where == "case" else case.where
-
-
-@dataclass(frozen=True)
-class ReadPicture:
-    """A case whose picture went through the preprocessing already: `inputs` `(H, W, C)`, not to be changed."""
-
-    case: Case
-    inputs: npt.NDArray[np.float32]
-    geometry: Geometry
 
 
 class ModelInputs(dict[str, npt.NDArray[Any]]):
@@ -141,7 +132,7 @@ def _check_finite(batch: Batch) -> None:
 
 def _items(
     images: Any, preprocessing: Preprocessing, input_shape: Sequence[int | None], made_by: Preprocessing | None
-) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Case | None, Preprocessing | None]]:
+) -> Iterator[tuple[npt.NDArray[np.float32], Geometry, Sample | None, Preprocessing | None]]:
     """Each picture's model input, its geometry, its case, and what made it model input."""
     if _is_model_input(images):
         for row, geometry in _rows(np.asarray(images), input_shape):
@@ -149,13 +140,19 @@ def _items(
         return
     bound = None
     for picture in _pictures(images):
-        if isinstance(picture, InputCase):
+        if isinstance(picture, InputRow):
             [(row, geometry)] = _rows(picture.inputs[None], input_shape)
             yield row, geometry, picture.edited_from or picture, made_by
             continue
+        if isinstance(picture, Readable) and isinstance(picture.case, InputRow):
+            read = picture.read(preprocessing)
+            [(row, geometry)] = _rows(read.inputs[None], input_shape)
+            yield row, geometry, read.case, made_by
+            continue
         bound = preprocessing.bound(input_shape) if bound is None else bound
-        if isinstance(picture, ReadPicture):
-            yield picture.inputs, picture.geometry, picture.case, bound
+        if isinstance(picture, (ReadPicture, Readable)):
+            read = picture if isinstance(picture, ReadPicture) else picture.read(bound)
+            yield read.inputs, read.geometry, read.case, bound
             continue
         inputs, geometry = bound(picture)
         # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
@@ -173,12 +170,12 @@ def _rows(
 
 
 def _is_model_input(images: Any) -> bool:
-    pictures = isinstance(images, (list, tuple, str, PathLike, Case, Image.Image))
+    pictures = isinstance(images, (list, tuple, str, PathLike, Case, InputRow, Image.Image))
     return not pictures and getattr(images, "ndim", 0) == 4
 
 
 def _pictures(images: Any) -> Iterable[Any]:
-    if isinstance(images, (str, PathLike, Case, Image.Image)):
+    if isinstance(images, (str, PathLike, Case, InputRow, Image.Image)):
         return (images,)
     if isinstance(images, np.ndarray):
         if images.ndim in {2, 3}:

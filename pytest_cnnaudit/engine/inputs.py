@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cnnaudit.cases import Case, InputCase
+from pytest_cnnaudit.cases import Case, Sample
 
 Array: TypeAlias = npt.NDArray[Any]
 OtherInput: TypeAlias = npt.ArrayLike | Callable[[Case], npt.ArrayLike]
@@ -77,7 +77,7 @@ class Others:
                 f"other_inputs={{{missing[0].name!r}: …}}, or hand over a mapping of input names to arrays as images"
             )
 
-    def row(self, index: int, case: Case | None) -> tuple[Array, ...]:
+    def row(self, index: int, case: Sample | None) -> tuple[Array, ...]:
         """One picture's values of all other inputs, in the model's order."""
         return tuple(self._value(one, index, case) for one in self._inputs.others)
 
@@ -87,7 +87,7 @@ class Others:
             if len(array) != count:
                 raise ValueError(f"The input {name!r} has {len(array)} rows for {count} pictures")
 
-    def _value(self, one: ModelInput, index: int, case: Case | None) -> Array:
+    def _value(self, one: ModelInput, index: int, case: Sample | None) -> Array:
         if one.name in self._given:
             given = self._given[one.name]
             if index >= len(given):
@@ -96,7 +96,7 @@ class Others:
         else:
             value = self._always[one.name]
             if callable(value):
-                if case is None or isinstance(case, InputCase):
+                if not isinstance(case, Case):
                     raise ValueError(
                         f"other_inputs[{one.name!r}] is a function of the Case, but image {index} is no Case: hand "
                         f"over Cases, or a mapping with {one.name!r} as images"

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from pytest_cnnaudit.engine.resampling import bilinear
 Floats: TypeAlias = npt.NDArray[np.float32]
 MethodFunction: TypeAlias = Callable[..., npt.NDArray[Any]]
 Kind: TypeAlias = Literal["cam", "layer", "picture"]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 # From a layer's activations A and the gradients g of the class' score with respect to them
@@ -280,7 +282,7 @@ class Method:
     is_of_class: bool = True
 
 
-METHODS: Mapping[str, Method] = {
+_TABLE = {
     method.name: method
     for method in (
         Method("grad-cam", grad_cam),
@@ -299,6 +301,8 @@ METHODS: Mapping[str, Method] = {
         Method("rise", rise, "picture", is_random=True),
     )
 }
+METHODS: Mapping[str, Method] = MappingProxyType(_TABLE)
+"""Every method by its name, those that are registered later as well."""
 
 
 TAKES: Mapping[Kind, tuple[str, ...]] = {
@@ -311,6 +315,32 @@ OWN_METHOD = (
     "a function of three arrays, the layer's activations (N, h, w, K), the gradients of the scores with respect to "
     "them and the scores (N,), that returns maps (N, h, w)"
 )
+
+
+def register(method: Method) -> None:
+    """Add a method, which `heatmaps` and every assertion on heatmaps then find by its name.
+
+    Raises `ValueError` for a name that another function has, and `TypeError` for a function that can't be called with
+    what its kind of method gets.
+    """
+    known = _TABLE.get(method.name)
+    if known is not None and known.function.__module__ != method.function.__module__:
+        raise ValueError(f"There is a method {method.name!r} already, in {known.function.__module__}")
+    check_call(method.function, f"method {method.name!r}", TAKES[method.kind], f"a method of the kind {method.kind!r}")
+    _TABLE[method.name] = method
+    for function, text in _LISTS.items():
+        function.__doc__ = f"{text}\n\n    Methods: {', '.join(_TABLE)}."
+
+
+def lists_methods(function: F) -> F:
+    """End a function's docstring with the names of all methods, those that are registered later as well."""
+    text = (function.__doc__ or "").rstrip()
+    _LISTS[function] = text
+    function.__doc__ = f"{text}\n\n    Methods: {', '.join(_TABLE)}."
+    return function
+
+
+_LISTS: dict[Callable[..., Any], str] = {}
 
 
 def find_method(method: str | MethodFunction) -> Method:

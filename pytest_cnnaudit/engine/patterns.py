@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from pytest_cnnaudit.checks import choice, integer, is_integer, number
 from pytest_cnnaudit.engine.ascent import (
     Ascent,
-    Climbs,
     Normalization,
     Parametrization,
     ascend,
@@ -24,28 +23,14 @@ from pytest_cnnaudit.engine.ascent import (
     noise,
 )
 from pytest_cnnaudit.engine.errors import NonFiniteError
-from pytest_cnnaudit.engine.inputs import Inputs
-from pytest_cnnaudit.engine.layers import Layer, find_layer
+from pytest_cnnaudit.engine.layers import find_layer
+from pytest_cnnaudit.engine.models import Climbs, Model
 from pytest_cnnaudit.engine.ranges import Expectation
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 _ROUNDING = 1e-5
 """A loss that rises by less, relative to itself, does not rise."""
-
-
-class ClimbingModel(Climbs, Protocol):
-    """A model that climbs, and what has to be known of it before."""
-
-    inputs: Inputs
-
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """In execution order."""
-
-    @property
-    def expects(self) -> Expectation:
-        """The values it is made for."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +104,7 @@ class FilterPatterns:
 
 
 def filter_patterns(
-    model: ClimbingModel,
+    model: Model,
     layer: str,
     filters: int | Sequence[int] | None = None,
     *,
@@ -134,7 +119,7 @@ def filter_patterns(
     path, seed = find_layer(model.layers, layer).path, integer(seed, "seed", 0)
     bounds = _range(input_range, model.expects)
     ascent = _checked(Ascent(layer=path, shape=_shape(size, model), input_range=bounds, **rules))
-    climber = model.climber(ascent)
+    climber = _climbing(model).climber(ascent)
     wanted = _filters(filters, path, climber.channels)
     starts = None if init is None else _given(init, len(wanted), ascent)
     images, losses = ascend(climber, ascent, wanted, starts, seed=seed, batch_size=batch_size)
@@ -142,19 +127,20 @@ def filter_patterns(
     return FilterPatterns(images=images, losses=losses, filters=wanted, layer=path)
 
 
-def pattern_start(model: ClimbingModel, size: Any, input_range: Any, seed: int) -> Floats:
+def pattern_start(model: Model, size: Any, input_range: Any, seed: int) -> Floats:
     """See `Engine.pattern_start`."""
     low, high = _range(input_range, model.expects)
     return np.asarray(low + (high - low) * noise(_shape(size, model), integer(seed, "seed", 0), 0), np.float32)
 
 
-def filter_activations(model: ClimbingModel, layer: str, index: int, images: npt.ArrayLike) -> Floats:
+def filter_activations(model: Model, layer: str, index: int, images: npt.ArrayLike) -> Floats:
     """See `Engine.filter_activations`."""
     path, batch = find_layer(model.layers, layer).path, np.asarray(images, np.float32)
     if batch.ndim != 4:
         raise ValueError(f"pictures have the shape {batch.shape}; (N, H, W, C) is expected")
-    _filters(index, path, model.filter_count(path))
-    found = model.filter_outputs(batch, path, index)
+    climbs = _climbing(model)
+    _filters(index, path, climbs.filter_count(path))
+    found = climbs.filter_outputs(batch, path, index)
     if not np.isfinite(found).all():
         raise NonFiniteError(f"The filter {index} of the layer {path!r} gives NaN or infinity")
     weights = cell_weights(found.shape[1:])[0]
@@ -162,6 +148,12 @@ def filter_activations(model: ClimbingModel, layer: str, index: int, images: npt
 
 
 # Checks of what was given
+
+
+def _climbing(model: Model) -> Climbs:
+    if not isinstance(model, Climbs):
+        raise ValueError(f"The model {model.name!r} has no filters that can be looked at by gradient ascent")
+    return model
 
 
 def _checked(ascent: Ascent) -> Ascent:
@@ -182,7 +174,7 @@ def _checked(ascent: Ascent) -> Ascent:
     return ascent
 
 
-def _shape(size: Any, model: ClimbingModel) -> tuple[int, int, int]:
+def _shape(size: Any, model: Model) -> tuple[int, int, int]:
     sides = tuple(size) if isinstance(size, (tuple, list)) else ()
     if len(sides) != 2 or not all(is_integer(side) and side >= 1 for side in sides):
         raise ValueError(f"size is {size!r}; two positive integers (height, width) are expected")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_cnnaudit.cases import Case, CaseError, check_labels
+from pytest_cnnaudit.cases import CaseError, Sample, check_labels
 from pytest_cnnaudit.engine.passes import PREDICTED
 
 Target: TypeAlias = str | int | Sequence[str | int]
@@ -52,7 +52,7 @@ class Classes:
         """A class's name, or its index as text where there are no names."""
         return str(index) if self.names is None else self.names[index]
 
-    def check_labels(self, cases: Iterable[Case]) -> None:
+    def check_labels(self, cases: Iterable[Sample]) -> None:
         """`CaseError` naming the case for the first label that is not a class of the model."""
         check_labels(cases, self.names, self.count)
 
@@ -82,7 +82,7 @@ class Targets:
         self._each = None if is_single else list(target)
         self._one = target
 
-    def of(self, start: int, cases: Sequence[Case | None]) -> list[int]:
+    def of(self, start: int, cases: Sequence[Sample | None]) -> list[int]:
         """Class indices of the images from the one with the index `start` on; `PREDICTED` for the predicted class."""
         each = [self._one] * len(cases)
         if self._each is not None:
@@ -98,38 +98,6 @@ class Targets:
         """`ValueError` where there are more targets than images."""
         if self._each is not None and len(self._each) != count:
             raise ValueError(f"target has {len(self._each)} entries for {count} images")
-
-
-def targets_of_cases(
-    target: Target | None, cases: Sequence[Case], classes: Classes, where: Callable[[Case, int], str]
-) -> tuple[list[int | None], str]:
-    """Class indices of cases that are judged (None: the predicted one), and what they are called in a finding.
-
-    A `target` of None is the label where a case has one. `where(case, index)` begins the message about a case.
-    """
-    if target is None:
-        labelled = [case.label is not None for case in cases]
-        each: list[Any] = ["label" if has else "predicted" for has in labelled]
-        aim = "label" if all(labelled) else "label where given, else predicted" if any(labelled) else "predicted"
-    elif isinstance(target, (str, int, np.integer)):
-        each, aim = [target] * len(cases), str(target)
-    elif isinstance(target, (Sequence, np.ndarray)):
-        each, aim = list(target), "as given"
-        if len(each) != len(cases):
-            raise ValueError(f"target has {len(each)} entries for {len(cases)} cases")
-    else:
-        raise TypeError(f"target is {target!r}; a class' name or index, or a sequence of these is expected")
-    classes.check_labels([case for case, one in zip(cases, each, strict=True) if str(one) == "label"])
-
-    def explained(one: str | int, case: Case, index: int) -> int | None:
-        def problem(labels: tuple[str | int, ...]) -> ValueError:
-            what = "has several labels: name the class as target=" if labels else "has no label"
-            return ValueError(f"{where(case, index)} {what}")
-
-        found = classes.target(one, case, problem)
-        return None if found == PREDICTED else found
-
-    return [explained(one, case, index) for index, (one, case) in enumerate(zip(each, cases, strict=True))], aim
 
 
 def _unlabeled(index: int) -> Callable[[tuple[str | int, ...]], CaseError]:

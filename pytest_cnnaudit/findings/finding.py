@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from pytest_cnnaudit.findings.evidence import Evidence
+
+MOST_LINES = 12
+
 Outcome: TypeAlias = Literal["passed", "failed", "inconclusive", "error"]
 Unit: TypeAlias = Literal["cases", "groups", "pictures", "filters", "layers"]
 Kind: TypeAlias = Literal["case", "share", "value"]
@@ -96,6 +100,7 @@ class Finding:
     heatmaps, which of several measures was taken.
 
     `settings` are the arguments that say what was measured, `texts` what the page says about this kind of audit.
+    `lines` are what the message is made of; where there are none, as for an error, it is the given one.
     """
 
     test: str
@@ -126,10 +131,25 @@ class Finding:
     message: str = ""
     waived: str | None = None
     cases: tuple[CaseResult, ...] = ()
-    evidence: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
     kind: Kind = "value"
     texts: Texts | None = None
     settings: str = ""
+    lines: tuple[str, ...] = field(default=(), repr=False)
+    page: str = ""
+    """Where the test's page will be, if the message is to name it."""
+
+    def __post_init__(self) -> None:
+        if self.lines:
+            object.__setattr__(self, "message", self._message())
+
+    def _message(self) -> str:
+        """Name, outcome and lines, then settings and page: at most 12 lines, the page always among them."""
+        head, *rest = [line for line in self.lines if line]
+        first = f"{' '.join(self.name.split())}: {self.outcome}: {head}"
+        settings = [f"settings: {self.settings}"] if self.settings else []
+        page = [f"page: {self.page}"] if self.page else []
+        return "\n  ".join([*[first, *rest, *settings][: MOST_LINES - len(page)], *page])
 
 
 class AuditFailure(AssertionError):  # noqa: N818 - a failed assertion, not an error

@@ -16,7 +16,7 @@ from typing import Any
 def to_json(value: Any) -> Any:
     """Plain JSON values: NumPy numbers and arrays converted, NaN and infinity as null, never invalid JSON.
 
-    A dataclass is the mapping of its fields.
+    A dataclass is the mapping of its fields, without those that are optional and None.
     """
     # What there is most of comes first: a finding has a result of each of its cases.
     kind = type(value)
@@ -27,7 +27,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     if is_dataclass(value):
-        return {one.name: to_json(getattr(value, one.name)) for one in fields(value)}
+        pairs = ((one, getattr(value, one.name)) for one in fields(value))
+        return {one.name: to_json(item) for one, item in pairs if item is not None or "optional" not in one.metadata}
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, Mapping):

@@ -3,20 +3,18 @@
 PYTEST_DONT_REWRITE
 """
 
-from pytest_cnnaudit.record.files import file_digest, write_json, write_text
+from pytest_cnnaudit.record.files import write_json, write_text
 from pytest_cnnaudit.record.folder import foreign_files, remove_report
 from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.record.parts import drop_parts, read_parts
 from pytest_cnnaudit.record.record import is_complete, make_record, now
 from pytest_cnnaudit.record.recorder import Course, Failure, Recorder
-from pytest_cnnaudit.record.settings import settings_of
 
 __all__ = [
     "Course",
     "Failure",
     "Recorder",
     "drop_parts",
-    "file_digest",
     "foreign_files",
     "is_complete",
     "make_record",
@@ -24,7 +22,6 @@ __all__ = [
     "page_name",
     "read_parts",
     "remove_report",
-    "settings_of",
     "write_json",
     "write_text",
 ]

@@ -1,11 +1,10 @@
-"""Files that are whole or not there, of text and of strict JSON; and their digests.
+"""Files that are whole or not there, of text and of strict JSON.
 
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -33,9 +32,3 @@ def write_text(path: Path, text: str) -> Path:
 def write_json(path: Path, value: Any) -> Path:
     """Strict JSON in one step: NaN and infinity become null."""
     return write_text(path, json.dumps(to_json(value), allow_nan=False, ensure_ascii=False, indent=1))
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

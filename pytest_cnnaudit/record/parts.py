@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_cnnaudit.findings import Finding, to_json
+from pytest_cnnaudit.findings import to_json
+from pytest_cnnaudit.record.endings import lost
 from pytest_cnnaudit.record.page_names import page_name
 
 PARTS = ".parts"
@@ -47,13 +47,7 @@ def read_parts(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     for part in parts:
         if part["state"] == "running":
             part["findings"] = _read_journal(journal_path(folder, part["test"]))
-            lost = Finding(
-                part["test"],
-                "error",
-                "error",
-                message="The test did not finish: it was interrupted, or the worker that ran it was lost.",
-            )
-            part["findings"].append(to_json(asdict(lost)))
+            part["findings"].append(to_json(lost(part["test"])))
     return sorted(parts, key=lambda part: str(part["test"])), about
 
 

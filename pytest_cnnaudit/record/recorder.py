@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pytest_cnnaudit.cases import Case
-from pytest_cnnaudit.findings import Finding, Outcome, to_json
+from pytest_cnnaudit.cases import Sample
+from pytest_cnnaudit.findings import Finding, to_json
+from pytest_cnnaudit.record.endings import crashed, own_assertion_failed, own_assertions_hold
 from pytest_cnnaudit.record.files import write_json
 from pytest_cnnaudit.record.page_names import page_name
 from pytest_cnnaudit.record.parts import PARTS, about_path, journal_path, part_path
@@ -56,7 +57,7 @@ class Recorder:
     def __init__(self, report: Path, run: str) -> None:
         self.report = report
         self.folder = report / PARTS / run
-        self._cases: dict[Case, str] = {}
+        self._cases: dict[Sample, str] = {}
         self._described: dict[str, Any] = {}
         self._parts: dict[str, dict[str, Any]] = {}
 
@@ -92,10 +93,10 @@ class Recorder:
             # unittest raises an expected failure anew, as an exception of its own.
             known = recorded and (failure.recorded or course.waived is not None)
             if not known:
-                name, kind = ("error", "error") if failure.crashed else ("assertion", "failed")
-                findings.append(Finding(test, name, cast(Outcome, kind), message=failure.text))
+                ended = crashed if failure.crashed else own_assertion_failed
+                findings.append(ended(test, failure.text))
         if not findings and course.outcome == "passed":
-            findings.append(Finding(test, "assertion", "passed", message="The test's own assertions hold."))
+            findings.append(own_assertions_hold(test))
         if course.waived is not None:
             findings[:] = [replace(finding, waived=course.waived) for finding in findings]
         part.update(
@@ -108,7 +109,7 @@ class Recorder:
         self._write(test, part)
         self._journal(test).unlink(missing_ok=True)
 
-    def saw(self, cases: Iterable[Case], digest_of: Callable[[Case], str]) -> None:
+    def saw(self, cases: Iterable[Sample], digest_of: Callable[[Sample], str]) -> None:
         """Notes the cases that were judged, for the record's digest of the data."""
         for case in cases:
             if case not in self._cases:
@@ -126,5 +127,4 @@ class Recorder:
         return journal_path(self.folder, test)
 
     def _write(self, test: str, part: Mapping[str, Any]) -> None:
-        findings = [asdict(finding) for finding in part["findings"]]
-        write_json(part_path(self.folder, test), {**part, "findings": findings})
+        write_json(part_path(self.folder, test), part)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_cnnaudit.report import words
-from pytest_cnnaudit.report.drawing import Mark
+from pytest_cnnaudit.report.number_text import number, percent
+from pytest_cnnaudit.report.scale import Mark
 
 LEFT, RIGHT = 9.0, 2.0  # per cent left free: for the labels of the vertical axis, and so that marks are not cut
 TOP, HEIGHT = 10.0, 170.0  # pixels
@@ -39,7 +39,7 @@ class Line:
     @property
     def description(self) -> str:
         """In a sentence, for those who don't see it."""
-        told = ", ".join(f"{value} at {words.percent(share)}" for share, value in zip(TABLED, self.values, strict=True))
+        told = ", ".join(f"{value} at {percent(share)}" for share, value in zip(TABLED, self.values, strict=True))
         return f"{self.name}: {told}"
 
 
@@ -54,7 +54,7 @@ class Chart:
     @property
     def columns(self) -> tuple[Mark, ...]:
         """The ticks of the horizontal axis."""
-        return tuple(Mark(_across(tick), words.percent(tick)) for tick in TICKS)
+        return tuple(Mark(_across(tick), percent(tick)) for tick in TICKS)
 
     @property
     def rows(self) -> tuple[Mark, ...]:
@@ -64,11 +64,11 @@ class Chart:
     @property
     def table(self) -> list[tuple[str, list[str]]]:
         """A share across with each line's value there."""
-        return [(words.percent(share), [line.values[at] for line in self.lines]) for at, share in enumerate(TABLED)]
+        return [(percent(share), [line.values[at] for line in self.lines]) for at, share in enumerate(TABLED)]
 
     @property
     def description(self) -> str:
-        """All of it in words."""
+        """All of it in"""
         return f"{self.up} over the {self.across}. " + "; ".join(line.description for line in self.lines)
 
 
@@ -81,7 +81,7 @@ def chart(given: Mapping[str, Any] | None) -> Chart | None:
 
 
 def _line(given: Mapping[str, Any]) -> Line | None:
-    pairs = [(words.number(x), words.number(y)) for x, y in given.get("points") or ()]
+    pairs = [(number(x), number(y)) for x, y in given.get("points") or ()]
     found = [(x, y) for x, y in pairs if x is not None and y is not None]
     if not found:
         return None

@@ -7,8 +7,11 @@ import html
 import re
 from collections.abc import Sequence
 
-from pytest_cnnaudit.report import words
-from pytest_cnnaudit.report.views import Row
+from pytest_cnnaudit.report.limits import limits, nearest
+from pytest_cnnaudit.report.number_text import show
+from pytest_cnnaudit.report.recorded import LISTED
+from pytest_cnnaudit.report.rows import Row
+from pytest_cnnaudit.report.verdict import Verdict
 
 # GitHub refuses a summary above 1024 kB; these limits keep the worst case below half of that.
 ROWS = 100
@@ -18,9 +21,9 @@ MESSAGE_LETTERS = 2000
 ICONS = {"passed": "✅", "failed": "❌", "inconclusive": "❔", "error": "💥", "waived": "⏸️"}
 
 
-def summary(verdict: words.Verdict, rows: Sequence[Row], identity: Sequence[str]) -> str:
+def summary(verdict: Verdict, rows: Sequence[Row], identity: Sequence[str]) -> str:
     """Write the verdict, a table of the audits and the messages of those that block."""
-    ordered = sorted(rows, key=lambda row: words.LISTED.index(row.outcome))
+    ordered = sorted(rows, key=lambda row: LISTED.index(row.outcome))
     lines = [f"## {ICONS[verdict.tone]} {verdict.headline}", ""]
     if not verdict.complete:
         lines += [
@@ -34,7 +37,7 @@ def summary(verdict: words.Verdict, rows: Sequence[Row], identity: Sequence[str]
         lines += ["", f"… and {len(ordered) - ROWS} more, in `index.html`."]
     blocking = [row for row in ordered if row.blocking]
     for row in blocking[:MESSAGES]:
-        lines += ["", f"### {ICONS[row.outcome]} {_plain(row.explanation.title)}: {row.outcome}", ""]
+        lines += ["", f"### {ICONS[row.outcome]} {_plain(row.texts.title)}: {row.outcome}", ""]
         lines += [f"<pre>{_message(row.finding.get('message'))}</pre>", "", f"Page: `tests/{row.page}.html`"]
     if len(blocking) > MESSAGES:
         lines += ["", f"… and {len(blocking) - MESSAGES} more that block, in `index.html`."]
@@ -42,15 +45,15 @@ def summary(verdict: words.Verdict, rows: Sequence[Row], identity: Sequence[str]
 
 
 def _row(row: Row) -> str:
-    finding = row.finding
-    share, value, limits = words.judges_cases(finding), finding.get("value"), words.limits(finding)
-    measured = words.show(value, words.nearest(limits, value), share=share)
-    if share:
+    finding, value = row.finding, row.finding.get("value")
+    required = limits(finding)
+    measured = show(value, nearest(required, value), share=row.is_share)
+    if row.is_share:
         measured += f" ({finding.get('passed')} of {finding.get('n')})"
-    asked = " and ".join(limit.text(value, share=share) for limit in limits) or "–"
+    asked = " and ".join(limit.text(value, share=row.is_share) for limit in required) or "–"
     cells = (
         f"{ICONS[row.outcome]} {row.outcome}",
-        _plain(row.explanation.title),
+        _plain(row.texts.title),
         measured,
         asked,
         _code(row.test),

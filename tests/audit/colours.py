@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 from pytest_cnnaudit import AuditFailure, Box, Case
+from pytest_cnnaudit.findings import to_json
 
 CLASSES = ("red", "green", "blue")
 LEFT_HALF = Box(0, 0, 2, 4)
@@ -78,6 +79,11 @@ def judged(assertion, *args, **kwargs):
         return assertion(*args, **kwargs)
     except AuditFailure as failure:
         return failure.finding
+
+
+def evidence_of(finding):
+    """A finding's evidence as the page gets it."""
+    return to_json(finding.evidence)
 
 
 def message_of(error, assertion, *args, **kwargs):

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from colours import LEFT_HALF, half_case, message_of, picture, refused
+from colours import LEFT_HALF, evidence_of, half_case, message_of, picture, refused
 from PIL import Image
 
 from pytest_cnnaudit import AuditFailure, Case, CaseError
@@ -131,12 +131,12 @@ class TestEvidence:
     """On the page of a failed test, in the order given."""
 
     def evidence(self, audit, items):
-        return refused(audit.check, "figure", 0, at_least=1, evidence=items).evidence
+        return evidence_of(refused(audit.check, "figure", 0, at_least=1, evidence=items))
 
     def test_text(self, audit):
-        assert self.evidence(audit, ["confusion: a ↔ b"]) == (
+        assert self.evidence(audit, ["confusion: a ↔ b"]) == [
             {"kind": "text", "title": "Evidence", "text": "confusion: a ↔ b"},
-        )
+        ]
 
     def test_pictures_of_every_kind(self, audit, tmp_path):
         image = Image.fromarray(picture(red=9, width=6))

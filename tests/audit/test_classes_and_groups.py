@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from colours import LEFT_HALF, half_case, halves, message_of, picture, quarter_case, refused
+from colours import LEFT_HALF, evidence_of, half_case, halves, message_of, picture, quarter_case, refused
 
 from pytest_cnnaudit import Box, Case
 from pytest_cnnaudit.audit import Audit
@@ -82,11 +82,11 @@ class TestByLabel:
 
     def test_the_page_shows_the_classes(self, audit):
         finding = refused(audit.assert_mass_inside, cases_of("red", 2, 0) + cases_of("green", 1, 1), by="label")
-        chart = finding.evidence[0]
+        chart = evidence_of(finding)[0]
         assert (chart["kind"], chart["title"]) == ("layers", "Verdict in each label, worst first")
         assert [(row["name"], row["value"]) for row in chart["rows"]] == [("green", 0.5), ("red", 1.0)]
         assert chart["rows"][0]["note"] == "failed: 1 of 2 cases pass (50.0 %); 100 % required"
-        assert [item["kind"] for item in finding.evidence[1:]] == ["case"] * 4
+        assert [item["kind"] for item in evidence_of(finding)[1:]] == ["case"] * 4
 
     def test_a_case_of_several_labels_counts_in_each(self, audit):
         both = half_case(10, id="both", label=("red", "green"))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from colours import message_of, refused
+from colours import evidence_of, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
@@ -36,6 +36,7 @@ def one_of_four(audit_of):
     return audit_of(planted(ALIVE, (0, 0, DEAD, 0)), class_names=None)
 
 
+@pytest.mark.every_backend
 def test_a_planted_dead_channel_is_found(one_of_four, page, recorded):
     finding = refused(one_of_four.assert_no_dead_filters, pictures(2))
     assert (finding.outcome, finding.value, finding.threshold) == ("failed", 0.25, 0.1)
@@ -70,7 +71,7 @@ def test_the_worst_layer_decides(audit_of):
     finding = refused(audit.assert_no_dead_filters, pictures(2), at_most=0.5)
     assert (finding.value, finding.layer) == (0.75, "first")
     assert "layers above the limit: first\n  dead channels there: 1, 2, 3\n" in finding.message
-    [chart] = finding.evidence
+    [chart] = evidence_of(finding)
     assert chart["kind"] == "layers"
     assert [(row["layer"], row["value"], row["note"]) for row in chart["rows"]] == [
         ("first", 0.75, "3 of 4 dead"),
@@ -155,6 +156,7 @@ def test_at_most_must_be_a_share(one_of_four, limit):
     assert message.startswith(f"at_most is {limit!r}; ")
 
 
+@pytest.mark.every_backend
 def test_infinity_is_an_error_that_names_the_layer(audit_of, recorded):
     audit = audit_of(planted((8e37, 0, 0, 0), (3e38, 0, 0, 0)), class_names=None)
     message = message_of(NonFiniteError, audit.assert_no_dead_filters, pictures(2))
@@ -162,6 +164,7 @@ def test_infinity_is_an_error_that_names_the_layer(audit_of, recorded):
     assert [one["outcome"] for one in recorded()] == ["error"]
 
 
+@pytest.mark.every_backend
 def test_nan_in_a_weight_is_an_error_too(audit_of):
     audit = audit_of(planted(ALIVE, (0, float("nan"), 0, 0)), class_names=None)
     assert "'second/bias'" in message_of(NonFiniteError, audit.assert_no_dead_filters, pictures(2))

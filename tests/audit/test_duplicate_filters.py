@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from colours import half_case, message_of, refused
+from colours import evidence_of, half_case, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit.engine.errors import NonFiniteError
@@ -39,6 +39,7 @@ def test_filters_of_different_directions_pass(audit_of, recorded):
     assert recorded()[0]["demands"] == {"layers": None, "similarity_at_most": 0.99, "at_most": 0.05}
 
 
+@pytest.mark.every_backend
 def test_a_planted_duplicate_is_found_and_named(audit_of, page):
     finding = refused(audit_with(audit_of, first=DISTINCT, second=ONE_TWICE).assert_no_duplicate_filters)
     assert (finding.outcome, finding.value, finding.layer) == ("failed", 0.25, "second")
@@ -56,7 +57,7 @@ def test_a_planted_duplicate_is_found_and_named(audit_of, page):
 
 def test_the_page_shows_each_layer_and_each_pair(audit_of):
     finding = refused(audit_with(audit_of, first=DISTINCT, second=ONE_TWICE).assert_no_duplicate_filters)
-    chart, pairs = finding.evidence
+    chart, pairs = evidence_of(finding)
     assert (chart["kind"], chart["title"]) == ("layers", "Redundant filters by layer")
     assert [(row["layer"], row["value"], row["note"]) for row in chart["rows"]] == [
         ("first", 0.0, "0 of 4; the others up to 0.000"),
@@ -112,6 +113,7 @@ def test_layers_can_be_named_one_or_several(audit_of):
     assert audit.assert_no_duplicate_filters(["head"]).layer == "head"
 
 
+@pytest.mark.every_backend
 def test_nan_in_a_kernel_is_an_error(audit_of, recorded):
     model = with_filters(first=DISTINCT)
     audit = audit_of(model, class_names=None)

@@ -11,12 +11,12 @@ import io
 import keras
 import numpy as np
 import pytest
-from colours import half_case, message_of, refused
+from colours import evidence_of, half_case, message_of, refused
 from keras import layers
 from PIL import Image
 
 from pytest_cnnaudit import Engine, FilterPatterns
-from pytest_cnnaudit.audit.patterns import pattern_gains
+from pytest_cnnaudit.audit.families.filter_patterns import pattern_gains
 from pytest_cnnaudit.engine.cache import Cache
 
 RED, GREEN, PINK, DEAD = (1, 0, 0), (0, 1, 0), (3, 4, 0), (0, 0, 0)
@@ -51,6 +51,7 @@ def four(audit_of, four_filters):
 
 
 class TestRespond:
+    @pytest.mark.every_backend
     def test_living_filters_pass(self, four, recorded):
         finding = four.assert_filters_respond("colour", [0, 1, 2])
         assert (finding.outcome, finding.threshold, finding.direction, finding.chance) == ("passed", 2.0, "at_least", 0)
@@ -142,6 +143,7 @@ class TestDistinct:
         assert (finding.n, finding.passed, finding.layer) == (3, 3, "colour")
         assert "layer 'colour', filters 1 and 2: similarity 0.8" in finding.message
 
+    @pytest.mark.every_backend
     def test_two_identical_filters_fail_and_are_named(self, audit_of, page):
         audit = audit_with(audit_of, RED, GREEN, (2, 0, 0))
         finding = refused(audit.assert_filters_distinct, "colour")
@@ -282,7 +284,7 @@ class TestPage:
 
     def test_shows_the_patterns_worst_first_with_their_gains(self, four):
         finding = refused(four.assert_filters_respond, "colour", [2, 3])
-        [grid] = finding.evidence
+        [grid] = evidence_of(finding)
         assert grid["kind"] == "picture"
         assert grid["title"].startswith("Patterns of colour, row by row, by filter with its gain: 3 (0), 2 (3.")
         assert grid["title"].endswith("; black: no response")
@@ -295,7 +297,7 @@ class TestPage:
         assert green > red > blue + 50
 
     def test_names_each_filters_nearest(self, four):
-        [grid] = four.assert_filters_distinct("colour", [0, 1, 2]).evidence
+        [grid] = evidence_of(four.assert_filters_distinct("colour", [0, 1, 2]))
         assert grid["title"] == (
             "Patterns of colour, row by row, by filter with its similarity: 1 (0.80 with 2), 2 (0.80 with 1), "
             "0 (0.60 with 2)"
@@ -303,7 +305,7 @@ class TestPage:
 
     def test_shows_24_of_many(self, audit_of):
         kernels = np.random.default_rng(0).standard_normal((30, 3))
-        [grid] = audit_with(audit_of, *kernels).assert_filters_respond("colour", steps=2, gain_at_least=0).evidence
+        [grid] = evidence_of(audit_with(audit_of, *kernels).assert_filters_respond("colour", steps=2, gain_at_least=0))
         assert grid["title"].endswith("; 6 more are not shown")
         assert self.pixels(grid).shape[:2] == (3 * 56 - 8, 8 * 56 - 8)
 
@@ -315,16 +317,16 @@ class TestPage:
         model = keras.Model(image, layers.Dense(2, name="head")(pooled))
         convolution.set_weights([np.ones((1, 1, channels, 1), np.float32), np.zeros(1, np.float32)])
         audit = audit_of(model, class_names=None, artifacts="all")
-        [grid] = audit.assert_filters_respond("colour", gain_at_least=0).evidence
+        [grid] = evidence_of(audit.assert_filters_respond("colour", gain_at_least=0))
         pixels = self.pixels(grid).astype(int)
         assert (pixels.max(axis=-1) - pixels.min(axis=-1)).max() == 0
 
     def test_patterns_show_nobody_but_a_start_of_ones_own_may(self, audit_of):
         audit = audit_with(audit_of, RED, settings={"artifacts": "all", "pictures": "none"})
-        [grid] = audit.assert_filters_respond("colour").evidence
+        [grid] = evidence_of(audit.assert_filters_respond("colour"))
         assert grid["picture"]["src"].startswith("data:image/")
         start = np.full((8, 8, 3), 0.5, np.float32)
-        [grid] = audit.assert_filters_respond("colour", init=start, gain_at_least=0).evidence
+        [grid] = evidence_of(audit.assert_filters_respond("colour", init=start, gain_at_least=0))
         assert grid["picture"]["src"] is None
 
     def test_has_no_pictures_where_artifacts_are_off(self, audit_of, recorded):

@@ -5,16 +5,16 @@ import base64
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, colour_model, half_case, judged, message_of, picture, refused
+from colours import CLASSES, colour_model, evidence_of, half_case, judged, message_of, picture, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing
-from pytest_cnnaudit.audit.mosaics import draw_mosaics
+from pytest_cnnaudit.audit.families.mosaics import draw_mosaics
+from pytest_cnnaudit.cases import picture_digest
 from pytest_cnnaudit.engine.errors import NonFiniteError
-from pytest_cnnaudit.record.provenance import picture_digest
 
 MIX = {"red": (90, 10, 0), "green": (30, 60, 10), "blue": (0, 20, 80)}
 
@@ -172,7 +172,7 @@ class TestMosaic:
     def evidence(self, audit_of, cases, preprocessing=None, **options):
         audit = audit_of(colour_model(), preprocessing=preprocessing, artifacts="all")
         finding = audit.assert_grid_pointing(cases, mostly=0.01, excess_at_least=-1, **options)
-        return {item["id"]: item for item in finding.evidence if item["kind"] == "case"}
+        return {item["id"]: item for item in evidence_of(finding) if item["kind"] == "case"}
 
     def test_is_shown_with_its_cell_and_the_map_over_it(self, audit_of):
         cases = population(1)
@@ -289,6 +289,7 @@ class TestMisuse:
         cases = [*population(), Case("no/such.jpg", label="red")]
         assert "no such file" in message_of(CaseError, audit.assert_grid_pointing, cases)
 
+    @pytest.mark.every_backend
     def test_weights_that_are_no_numbers_are_an_error_never_a_verdict(self, audit_of, recorded):
         audit = audit_of(colour_model(np.full((3, 3), np.nan)))
         assert "NaN or infinity" in message_of(NonFiniteError, audit.assert_grid_pointing, population())

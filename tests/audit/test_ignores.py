@@ -12,7 +12,7 @@ from colours import LEFT_HALF, QUARTER, colour_model, halves, judged, message_of
 from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing, load_cases
-from pytest_cnnaudit.audit.dependence import UNCHANGED
+from pytest_cnnaudit.audit.edited_cases import UNCHANGED
 from pytest_cnnaudit.audit.editing import CORNERS
 from pytest_cnnaudit.engine.models.keras.loading import load_model
 

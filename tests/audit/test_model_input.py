@@ -9,15 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, colour_model, halves, judged, message_of, picture, refused
+from colours import CLASSES, colour_model, evidence_of, halves, judged, message_of, picture, refused
 from keras import layers
 from PIL import Image
 from scipy import integrate, ndimage
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, metrics
-from pytest_cnnaudit.cases import InputCase
+from pytest_cnnaudit.cases import InputRow, case_digest, picture_key
 from pytest_cnnaudit.engine.cache import Cache
-from pytest_cnnaudit.record.provenance import case_digest, picture_key
 
 GENERATOR = np.random.default_rng(0)
 PICTURES = GENERATOR.integers(0, 12, (4, 4, 4, 3), np.uint8)
@@ -119,7 +118,7 @@ def test_any_number_of_channels_will_do(audit_of, channels, name, arguments, opt
     audit = audit_of(grid_model(4, channels), artifacts="all")
     inputs = np.random.default_rng(1).uniform(0.5, 12, (2, 4, 4, channels))
     finding = judged(getattr(audit, name), inputs, *arguments, **options, target="red")
-    assert (finding.n, len(finding.evidence)) == (2, 2)
+    assert (finding.n, len(evidence_of(finding))) == (2, 2)
     if channels > 1 and name != "assert_faithful":
         assert finding.unscorable == 0
 
@@ -170,8 +169,8 @@ def test_the_same_numbers_as_picture_and_as_input_are_two_things(audit_of):
     one = picture(red=halves(10, 90))
     assert np.argmax(audit.heatmaps([Case(one)], target="red").maps[0, 0]) == 0
     audit.assert_stable(one[None])
-    assert picture_key(Case(one)) != picture_key(InputCase(one))
-    assert np.argmax(audit.heatmaps([InputCase(one)], target="red").maps[0, 0]) == 2
+    assert picture_key(Case(one)) != picture_key(InputRow(one))
+    assert np.argmax(audit.heatmaps([InputRow(one)], target="red").maps[0, 0]) == 2
 
 
 def test_the_record_knows_of_its_content(audit, recorder):
@@ -180,7 +179,7 @@ def test_the_record_knows_of_its_content(audit, recorder):
     recorder.describe("main", {})
     text = (recorder.folder / "about-main.json").read_text(encoding="utf-8")
     assert text.count('"case"') == 4
-    assert case_digest(InputCase(INPUTS[0])) in text
+    assert case_digest(InputRow(INPUTS[0])) in text
 
 
 class TestMessages:
@@ -251,7 +250,7 @@ class TestPage:
     def test_it_is_shown_from_its_minimum_to_its_maximum(self, audit_of, results, name, arguments, options):
         inputs = (INPUTS - 5)[:1] / 4
         audit = audit_of(results, artifacts="all")
-        [shown] = judged(getattr(audit, name), inputs, *arguments, **options, target="red").evidence
+        [shown] = evidence_of(judged(getattr(audit, name), inputs, *arguments, **options, target="red"))
         low, high = float(inputs.min()), float(inputs.max())
         expected = np.rint(255 * (inputs[0] - low) / (high - low))
         np.testing.assert_allclose(pixels(shown["picture"]), expected, atol=1)
@@ -260,29 +259,29 @@ class TestPage:
 
     def test_an_edit_of_it_is_stretched_as_it_is(self, audit_of, results):
         audit = audit_of(results, artifacts="all")
-        [shown] = judged(audit.assert_follows, INPUTS[:1]).evidence
+        [shown] = evidence_of(judged(audit.assert_follows, INPUTS[:1]))
         mirrored = pixels(shown["views"][0]["picture"])
         np.testing.assert_array_equal(mirrored, pixels(shown["picture"])[:, ::-1])
-        [shown] = judged(audit.assert_faithful, INPUTS[:1], gain_at_least=-2).evidence
+        [shown] = evidence_of(judged(audit.assert_faithful, INPUTS[:1], gain_at_least=-2))
         inserted = pixels(shown["views"][0]["picture"])
         assert np.isclose(inserted, pixels(shown["picture"]), atol=1).all(axis=-1).sum() >= 8  # half of the pixels
         # The brightest are deleted; the others are not drawn brighter for that.
         brightest = np.arange(48.0).reshape(1, 4, 4, 3)
-        [shown] = judged(audit.assert_faithful, brightest, gain_at_least=-2, target="red").evidence
+        [shown] = evidence_of(judged(audit.assert_faithful, brightest, gain_at_least=-2, target="red"))
         deleted = pixels(shown["views"][1]["picture"])
         np.testing.assert_allclose(deleted[:2], pixels(shown["picture"])[:2], atol=1)
 
     @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "L")])
     def test_only_three_channels_are_colours(self, audit_of, channels, mode):
         audit = audit_of(grid_model(4, channels), artifacts="all")
-        [shown] = judged(audit.assert_stable, np.arange(16.0 * channels).reshape(1, 4, 4, channels)).evidence
+        [shown] = evidence_of(judged(audit.assert_stable, np.arange(16.0 * channels).reshape(1, 4, 4, channels)))
         assert ("mean of its" in shown["picture"]["caption"]) == (channels in (2, 5))
         image = Image.open(io.BytesIO(base64.b64decode(shown["picture"]["src"].split(",")[1])))
         assert (len(set(image.convert("RGB").getpixel((1, 0)))) == 1) == (mode == "L")
 
     def test_pictures_of_patients_stay_out(self, audit_of, results):
         audit = audit_of(results, artifacts="all", pictures="none")
-        [shown] = audit.assert_stable(INPUTS[:1], change_at_most=9).evidence
+        [shown] = evidence_of(audit.assert_stable(INPUTS[:1], change_at_most=9))
         assert shown["picture"]["src"] is None
 
 

@@ -357,6 +357,7 @@ def test_a_grey_picture_is_edited_in_grey(audit_of, recorded):
     assert finding.value == pytest.approx(1 / (1 + np.exp(-5)) - 1 / (1 + np.exp(-1)), abs=1e-6)
 
 
+@pytest.mark.every_backend
 def test_other_inputs_follow_the_case(recorder):
     picture_input, boost = keras.Input((4, 4, 3), name="photo"), keras.Input((3,), name="boost")
     pooled = layers.GlobalAveragePooling2D(name="pool")(

@@ -9,8 +9,10 @@ from colours import CLASSES, LEFT_HALF, blank_case, half_case, halves, message_o
 from scipy import stats
 
 from pytest_cnnaudit import Box, Case, CaseError
-from pytest_cnnaudit.audit import InconclusiveWarning, judging
-from pytest_cnnaudit.findings import CaseResult, Finding, Threshold
+from pytest_cnnaudit.audit import InconclusiveWarning
+from pytest_cnnaudit.audit.case_lines import reasons
+from pytest_cnnaudit.audit.limits import holds
+from pytest_cnnaudit.findings import CaseResult, Threshold
 from pytest_cnnaudit.gate import clopper_pearson
 
 ASSERTIONS = ["assert_mass_inside", "assert_points_at", "assert_iou", "assert_avoids", "assert_predicts"]
@@ -335,12 +337,6 @@ class TestLines:
         message = refused(audit.assert_mass_inside, cases).message
         assert f"worst: x y 0.100, {'a' * 30}…{'a' * 30} 0.100" in message
 
-    def test_the_page_is_the_last_of_twelve_lines(self):
-        finding = judging.with_line(Finding("t", "n", "failed", message=judging.text("n", "failed", ["x"] * 20)), "y")
-        assert len(finding.message.split("\n")) == 12
-        shown = judging.with_line(replace(finding, message=judging.text("n", "failed", [*"abc", "page: p"])), "y")
-        assert shown.message == "n: failed: a\n  b\n  c\n  y\n  page: p"
-
 
 @pytest.mark.parametrize(
     ("value", "direction", "limit", "exact", "expected"),
@@ -358,7 +354,7 @@ class TestLines:
     ],
 )
 def test_a_limit_is_held_as_far_as_the_numbers_tell(value, direction, limit, exact, expected):
-    assert judging.holds(value, Threshold("value", limit, direction), exact) is expected
+    assert holds(value, Threshold("value", limit, direction), exact) is expected
 
 
 def test_the_interval_is_that_of_groups_where_cases_have_some(audit):
@@ -373,6 +369,4 @@ def test_the_interval_is_that_of_groups_where_cases_have_some(audit):
 def test_reasons_that_differ_in_numbers_are_one():
     notes = ("reaches 0.91 too", "reaches 0.95 too", "no evidence", "lost")
     results = [CaseResult(f"c{index}", None, "unscorable", note) for index, note in enumerate(notes)]
-    assert judging._reasons("4 unscorable", results) == (
-        "4 unscorable: c0, c1: reaches 0.91 too; c2: no evidence and 1 more"
-    )
+    assert reasons("4 unscorable", results) == ("4 unscorable: c0, c1: reaches 0.91 too; c2: no evidence and 1 more")

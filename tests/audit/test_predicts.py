@@ -7,7 +7,7 @@ import pytest
 from colours import colour_model, message_of, picture, refused
 
 from pytest_cnnaudit import Box, Case, CaseError, Engine
-from pytest_cnnaudit.audit.predicting import chance_of_a_hit
+from pytest_cnnaudit.audit.families.predictions import chance_of_a_hit
 
 
 def coloured(label, red=0, green=0, blue=0, id=None):  # noqa: A002 - the name of Case's own argument
@@ -173,6 +173,7 @@ def test_a_tie_goes_to_the_first_class(audit):
     assert refused(audit.assert_predicts, coloured("green", red=2, green=2)).value == 0.0
 
 
+@pytest.mark.every_backend
 def test_a_single_output_is_two_classes(audit_of):
     import keras
     from keras import layers
@@ -188,6 +189,7 @@ def test_a_single_output_is_two_classes(audit_of):
     assert message == "top is 2; give 1, fewer than the 2 classes"
 
 
+@pytest.mark.every_backend
 def test_predictions_of_the_fixture_are_the_engines(audit_of, results):
     audit = audit_of(results)
     cases = [coloured("red", red=3, green=2, blue=1), coloured("blue", blue=200, green=100)]
@@ -199,6 +201,7 @@ def test_predictions_of_the_fixture_are_the_engines(audit_of, results):
     assert audit.engine is results.engine
 
 
+@pytest.mark.every_backend
 def test_heatmaps_of_the_fixture_are_the_engines(audit_of, results):
     case = coloured("red", red=np.arange(16).reshape(4, 4), green=7)
     for target in ("label", "predicted", "green", 0, ["red"]):
@@ -210,6 +213,7 @@ def test_heatmaps_of_the_fixture_are_the_engines(audit_of, results):
     assert audit_of(results).heatmaps([case], target="red").mass_inside(left)[0] == pytest.approx(52 / 120)
 
 
+@pytest.mark.every_backend
 def test_statistics_of_the_fixture_are_the_engines(audit_of):
     audit = audit_of(colour_model())
     stats = audit.activation_stats([coloured("red", red=3)], ["colour"])["colour"]

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from pytest_cnnaudit import AuditFailure
-from pytest_cnnaudit.cases import Box, Case, Mask
+from pytest_cnnaudit.audit import needed_by
+from pytest_cnnaudit.cases import Box, Case, Mask, case_digest, picture_key
 from pytest_cnnaudit.engine import Engine
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.engine.errors import NonFiniteError
-from pytest_cnnaudit.foresight import wanted
 from pytest_cnnaudit.preprocessing import Preprocessing
 from pytest_cnnaudit.record import provenance
 
@@ -77,6 +77,7 @@ def cases():
     return [Case(generator.integers(0, 256, (8, 8, 3), np.uint8), id=name, label=1) for name in "abc"]
 
 
+@pytest.mark.every_backend
 def test_kept_heatmaps_and_predictions_are_the_engines(engine, counted, cases):
     expected, probabilities = engine.heatmaps(cases, target=[0, 1, 2]), engine.predict(cases).probabilities
     results = Cache(engine)
@@ -229,7 +230,7 @@ def test_a_suite_reads_each_picture_once_and_runs_the_model_once_or_twice(
     engine, counted, passes, cases, audit_of, foreseen, expected, first
 ):
     located = [replace(case, region=Box(0, 0, 4, 4), forbidden=Box(4, 4, 8, 8)) for case in cases]
-    audit = audit_of(Cache(engine, foreseen=wanted(foreseen)), class_names=None)
+    audit = audit_of(Cache(engine, foreseen=needed_by(foreseen)), class_names=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights are random, and so is what is right and what passes
         for name in (first, *SUITE, "assert_mass_inside"):
@@ -240,7 +241,7 @@ def test_a_suite_reads_each_picture_once_and_runs_the_model_once_or_twice(
 
 
 def test_what_one_pass_gives_is_what_each_would(engine, passes, cases):
-    together = Cache(engine, foreseen=wanted(SUITE))
+    together = Cache(engine, foreseen=needed_by(SUITE))
     found = {
         "logits": together.predictions(cases).logits,
         "maps": together.heatmaps(cases, targets=[1, 1, 1]).signed,
@@ -259,7 +260,7 @@ def test_what_one_pass_gives_is_what_each_would(engine, passes, cases):
 
 
 def test_where_only_predictions_are_foreseen_nothing_else_is_computed(engine, passes, cases):
-    Cache(engine, foreseen=wanted(["assert_predicts"])).predictions(cases)
+    Cache(engine, foreseen=needed_by(["assert_predicts"])).predictions(cases)
     assert passes == ["logits"]
 
 
@@ -270,7 +271,7 @@ def test_what_is_not_finite_is_found_though_predictions_were_foreseen(backend):
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     engine = Engine(keras.Model(image, keras.layers.Dense(3, name="head")(x)))
     pictures = [Case(np.full((8, 8, 3), value, np.uint8), id=f"{value}", label=1) for value in (0, 2)]
-    results = Cache(engine, foreseen=wanted(SUITE))
+    results = Cache(engine, foreseen=needed_by(SUITE))
     assert results.finite(pictures, None)["large"].tolist() == [True, False]
     with pytest.raises(NonFiniteError):
         results.predictions(pictures)
@@ -287,10 +288,10 @@ class TestPictures:
     def test_a_file_is_told_by_path_time_and_size(self, tmp_path):
         path = tmp_path / "a.png"
         Image.new("RGB", (4, 4)).save(path)
-        first = provenance.picture_key(Case(path))
-        assert provenance.picture_key(Case(str(path))) == first
+        first = picture_key(Case(path))
+        assert picture_key(Case(str(path))) == first
         Image.new("RGB", (40, 4), "red").save(path)
-        assert provenance.picture_key(Case(path)) != first
+        assert picture_key(Case(path)) != first
 
     def test_the_palette_and_the_orientation_are_part_of_a_picture(self):
         indices = Image.new("P", (2, 2), 1)
@@ -302,17 +303,17 @@ class TestPictures:
         turned = Image.new("RGB", (4, 2), "blue")
         turned.getexif()[0x0112] = 6
         pictures += [turned, Image.new("RGB", (4, 2), "blue"), Image.new("L", (2, 2), 1)]
-        assert len({provenance.picture_key(Case(picture)) for picture in pictures}) == 5
+        assert len({picture_key(Case(picture)) for picture in pictures}) == 5
 
     def test_an_array_is_the_picture_it_holds(self):
         array = np.full((2, 3, 3), 7, np.uint8)
-        assert provenance.picture_key(Case(array)) == provenance.picture_key(Case(Image.fromarray(array)))
+        assert picture_key(Case(array)) == picture_key(Case(Image.fromarray(array)))
 
     def test_a_digest_covers_pixels_labels_and_regions_but_not_names(self, tmp_path):
         path, copy = tmp_path / "a.png", tmp_path / "b.png"
         Image.new("RGB", (4, 4)).save(path)
         copy.write_bytes(path.read_bytes())
-        same = {provenance.case_digest(Case(path)), provenance.case_digest(Case(copy, id="other"))}
+        same = {case_digest(Case(path)), case_digest(Case(copy, id="other"))}
         assert len(same) == 1
         box, mask = Box(0, 0, 2, 2), Mask(np.eye(4, dtype=bool))
         different = [
@@ -322,13 +323,14 @@ class TestPictures:
             Case(path, forbidden=box),
             Case(path, region=mask),
         ]
-        assert len(same | {provenance.case_digest(case) for case in different}) == 6
+        assert len(same | {case_digest(case) for case in different}) == 6
 
 
 def identity(model):
     return Engine(model).identity()
 
 
+@pytest.mark.every_backend
 def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_path):
     first, second = tmp_path / "first.keras", tmp_path / "second.keras"
     model.save(first)
@@ -346,6 +348,7 @@ def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_pa
     assert changed["file_sha256"] is None
 
 
+@pytest.mark.every_backend
 def test_the_environment_names_the_backend_that_runs(backend):
     environment = provenance.environment()
     assert environment["backend"] == backend

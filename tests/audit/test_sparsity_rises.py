@@ -8,7 +8,7 @@ that are at most tᵢ.
 import keras
 import numpy as np
 import pytest
-from colours import colour_model, message_of, refused
+from colours import colour_model, evidence_of, message_of, refused
 from keras import layers
 
 from pytest_cnnaudit import Case
@@ -62,6 +62,7 @@ def rising(audit_of):
     return audit_of(threshold_model(*RISING), class_names=None)
 
 
+@pytest.mark.every_backend
 def test_a_rising_profile_has_trend_1(rising, recorded):
     finding = rising.assert_sparsity_rises(grey(STAIRS, id="stairs"))
     assert (finding.outcome, finding.value, finding.threshold) == ("passed", 1.0, 0.5)
@@ -91,7 +92,7 @@ def test_a_falling_profile_has_trend_minus_1(audit_of, page):
 def test_the_evidence_is_the_mean_profile(audit_of):
     audit = audit_of(threshold_model(*RISING), class_names=None, artifacts="all")
     finding = audit.assert_sparsity_rises([grey(STAIRS), grey([[10, 10], [110, 160]])])
-    [chart] = finding.evidence
+    [chart] = evidence_of(finding)
     assert (chart["kind"], chart["title"], chart["unit"]) == (
         "layers",
         "Activation sparsity over depth",
@@ -324,6 +325,7 @@ def test_trend_at_least_must_be_a_correlation(rising, limit):
     assert message.startswith(f"trend_at_least is {limit!r}; ")
 
 
+@pytest.mark.every_backend
 def test_infinity_is_an_error_that_names_the_layer(audit_of, recorded):
     audit = audit_of(shift_model(8e37, 3e38, 0), class_names=None)
     names = ["shift0", "shift1", "shift2"]
@@ -333,11 +335,13 @@ def test_infinity_is_an_error_that_names_the_layer(audit_of, recorded):
     assert [one["outcome"] for one in recorded()] == ["error"]
 
 
+@pytest.mark.every_backend
 def test_nan_in_a_weight_is_an_error_too(audit_of):
     audit = audit_of(threshold_model(0, float("nan"), 100, 150), class_names=None)
     assert "'layer1/bias'" in message_of(NonFiniteError, audit.assert_sparsity_rises, [grey(STAIRS)])
 
 
+@pytest.mark.every_backend
 def test_other_models_layers_are_walked_in_the_same_way(audit_of):
     audit = audit_of(colour_model())
     message = message_of(ValueError, audit.assert_sparsity_rises, np.zeros((1, 4, 4, 3), np.float32))

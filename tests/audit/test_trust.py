@@ -6,14 +6,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from colours import CLASSES, blank_case, colour_model, halves, judged, message_of, picture, refused
+from colours import CLASSES, blank_case, colour_model, evidence_of, halves, judged, message_of, picture, refused
 from keras import layers
 from PIL import Image
 
 from pytest_cnnaudit import Case, Engine, Preprocessing, load_cases, metrics
-from pytest_cnnaudit.audit.judging import Score
+from pytest_cnnaudit.audit.families.robustness import stays
+from pytest_cnnaudit.audit.judged_cases import Score
 from pytest_cnnaudit.audit.perturbing import Curves
-from pytest_cnnaudit.audit.trust import _stays
 from pytest_cnnaudit.edits import as_pixels
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.findings import Threshold
@@ -180,7 +180,7 @@ class TestFollows:
         ],
     )
     def test_what_a_still_map_would_reach_too_is_no_value(self, value, chance, scored):
-        assert _stays(Score(value, chance), Threshold("rank correlation", 0.8, "at_least")) is not scored
+        assert stays(Score(value, chance), Threshold("rank correlation", 0.8, "at_least")) is not scored
 
     def test_a_still_map_is_unscorable_whatever_the_limit(self, audit):
         finding = refused(
@@ -190,8 +190,8 @@ class TestFollows:
             excess_at_least=0.1,
         )
         assert (finding.value, finding.unscorable) == (0, 1)
-        assert _stays(Score(0.6, 0.6), Threshold("excess", 0.0, "at_least"))
-        assert not _stays(Score(0.7, 0.6), Threshold("excess", 0.0, "at_least"))
+        assert stays(Score(0.6, 0.6), Threshold("excess", 0.0, "at_least", is_excess=True))
+        assert not stays(Score(0.7, 0.6), Threshold("excess", 0.0, "at_least", is_excess=True))
 
     def test_a_map_that_is_taken_back_wrong_fails_an_excess_too(self, audit):
         finding = refused(
@@ -340,6 +340,7 @@ class TestStable:
         one = case(red=RISING + 20, green=RISING.T, blue=90)
         assert audit.assert_stable(one, method="integrated-gradients", noise=0.005, change_at_most=0.1).passed
 
+    @pytest.mark.every_backend
     def test_other_inputs_follow_the_case(self, audit_of):
         image, gain = keras.Input((4, 4, 3), name="image"), keras.Input((1,), name="gain")
         colours = layers.Conv2D(3, 1, use_bias=False, activation="relu", name="colour")(image)
@@ -402,7 +403,9 @@ class TestFaithful:
 
     def test_the_points_of_the_chart_are_what_the_model_says_of_the_edited_pictures(self, audit_of, results):
         one = case(red=RISING + 20, green=60, blue=100)
-        [shown] = judged(audit_of(results, artifacts="all").assert_faithful, one, steps=4, gain_at_least=-2).evidence
+        [shown] = evidence_of(
+            judged(audit_of(results, artifacts="all").assert_faithful, one, steps=4, gain_at_least=-2)
+        )
         inserted, deleted, view = shown["views"]
         assert (view["chart"]["up"], view["chart"]["across"]) == ("P(red)", "share of pixels inserted or deleted")
         mean, blurred = np.rint(one.image.mean(axis=(0, 1))).astype(np.uint8), Curves(*grid_of(one)).blurred
@@ -603,6 +606,7 @@ class TestRespondsToWeights:
         assert finding.chance == pytest.approx(np.sqrt(2 / np.pi / 15))
         assert f"signed maps from {min(whole):.2f} to {max(whole):.2f} over 4 re-initialisations" in finding.message
 
+    @pytest.mark.every_backend
     def test_grad_cam_on_a_trained_network_passes(self, audit_of, honest, pictures):
         finding = audit_of(honest).assert_responds_to_weights(pictures)
         assert finding.passed == len(pictures)
@@ -675,7 +679,7 @@ class TestAll:
 
     def test_the_page_shows_what_it_was_compared_with(self, audit_of, results, name, arguments, options):
         finding = getattr(audit_of(results, artifacts="all"), name)(CASES[0], *arguments, **options)
-        [shown] = finding.evidence
+        [shown] = evidence_of(finding)
         pictured = [view for view in shown["views"] if "chart" not in view]
         assert len(pictured) == (2 if name == "assert_faithful" else 1)
         for view in pictured:
@@ -685,7 +689,7 @@ class TestAll:
 
     def test_pictures_of_patients_stay_out(self, audit_of, results, name, arguments, options):
         audit = audit_of(results, artifacts="all", pictures="none")
-        [shown] = getattr(audit, name)(CASES[0], *arguments, **options).evidence
+        [shown] = evidence_of(getattr(audit, name)(CASES[0], *arguments, **options))
         pictured = [view for view in shown["views"] if "chart" not in view]
         assert pictured
         assert all(view["picture"]["src"] is None for view in pictured)

@@ -22,6 +22,11 @@ QUICK = {
 }
 """Methods of many passes, with few: agreement needs no more."""
 
+NOT_OF_DEEP_NETWORKS = {"score-cam", "occlusion", "rise", "ablation-cam", "smoothgrad", "integrated-gradients"}
+"""A forward pass for each channel takes minutes for a wide layer, and batches of other sizes are compilations of
+minutes for the arithmetic of `saliency`. Deep networks with random weights hardly tell one picture from another: what
+a patch changes there is rounding."""
+
 
 def models():
     """Name, model and its input."""
@@ -40,9 +45,7 @@ def results(name, model, images):
     """Maps, scores and statistics by name; each array's first axis is pictures or channels."""
     engine = Engine(model)
     for method in METHODS:
-        # A forward pass for each channel takes minutes for a wide layer. Deep networks with random weights hardly
-        # tell one picture from another: what a patch changes there is rounding.
-        if name in ARCHITECTURES and method in {"score-cam", "occlusion", "rise"}:
+        if name in ARCHITECTURES and method in NOT_OF_DEEP_NETWORKS:
             continue
         function = QUICK.get(method, method)
         yield f"{METHODS[method].kind} {method} map", engine.heatmaps(images, target=1, method=function).signed

@@ -14,9 +14,17 @@ from architectures import ARCHITECTURES, CLASSES, TARGET
 
 from pytest_cnnaudit import Engine
 
-HANDFUL = ("Xception", "MobileNetV2", "ResNet50V2", "EfficientNetV2B0", "ConvNeXtTiny")
+# Of the others, two are those whose backends are compared with each other (test_agreement.py), and one has layers that
+# all of them have.
+ON_EVERY_BACKEND = ("Xception", "ConvNeXtTiny")
+HANDFUL = [
+    pytest.param(name, marks=pytest.mark.every_backend if name in ON_EVERY_BACKEND else pytest.mark.one_backend)
+    for name in ("Xception", "MobileNetV2", "ResNet50V2", "EfficientNetV2B0", "ConvNeXtTiny")
+]
 # A layer before the explained one that the whole graph passes through.
 EARLIER = {"Xception": "block14_sepconv1_act", "MobileNetV2": "block_15_add", "ResNet50V2": "conv5_block2_out"}
+# One that ends in its default layer and one that does not.
+NESTED = ("MobileNetV2", "ConvNeXtTiny")
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 
 
@@ -25,21 +33,26 @@ def assert_same_maps(actual, expected):
 
 
 @pytest.mark.parametrize("name", HANDFUL)
-def test_grad_cam_at_the_default_layer_and_an_earlier_one(name):
-    """Both from one pass."""
+def test_grad_cam_at_the_default_layer(name):
     model, images = architectures.classifier(name), architectures.images_for(name)
-    engine, default = Engine(model), ARCHITECTURES[name].explained
-    assert engine.default_layer == default
-    wanted = [default, EARLIER[name]] if name in EARLIER else [default]
-    found = engine.heatmaps(images, target=TARGET, layer=wanted)
-    assert found[default].maps.shape == (2, 3, 3)
-    for layer in wanted:
-        maps, logits = architectures.transcribed(model, layer, images)
-        assert_same_maps(found[layer].signed, maps)
-        assert architectures.difference(found[layer].logits, logits) <= 1e-4
+    heatmaps = Engine(model).heatmaps(images, target=TARGET)
+    maps, logits = architectures.transcribed(model, ARCHITECTURES[name].explained, images)
+    assert heatmaps.layer == ARCHITECTURES[name].explained
+    assert heatmaps.maps.shape == (2, 3, 3)
+    assert_same_maps(heatmaps.signed, maps)
+    assert architectures.difference(heatmaps.logits, logits) <= 1e-4
 
 
-@pytest.mark.parametrize("name", HANDFUL)
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", EARLIER)
+def test_grad_cam_at_an_earlier_layer(name):
+    model, images = architectures.classifier(name), architectures.images_for(name)
+    heatmaps = Engine(model).heatmaps(images, target=TARGET, layer=EARLIER[name])
+    assert_same_maps(heatmaps.signed, architectures.transcribed(model, EARLIER[name], images)[0])
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", NESTED)
 def test_grad_cam_of_a_backbone_nested_in_a_model(name):
     """The head is global pooling and one dense layer, so Grad-CAM is the class activation map / Z."""
     shape, images = architectures.shape(name), architectures.images_for(name)

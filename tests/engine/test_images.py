@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pytest_cnnaudit import Case, CaseError, Engine, Preprocessing
-from pytest_cnnaudit.cases import InputCase
+from pytest_cnnaudit.cases import InputRow
 from pytest_cnnaudit.engine.images import batches
 
 
@@ -63,13 +63,13 @@ def test_an_array_of_four_dimensions_is_used_as_is():
 
 def test_a_case_of_model_input_is_used_as_a_row_of_the_array():
     images = networks.pictures(2)
-    (rows,) = batches(iter([InputCase(one) for one in images]), Preprocessing(3, scale=np.sqrt), (8, 8, 3), None)
+    (rows,) = batches(iter([InputRow(one) for one in images]), Preprocessing(3, scale=np.sqrt), (8, 8, 3), None)
     (batch,) = collected(images)
     np.testing.assert_array_equal(rows.inputs, batch.inputs)
     assert rows.geometries == batch.geometries
     assert (rows.preprocessing, batch.preprocessing) == (None, None)
     with pytest.raises(ValueError, match="the model takes"):
-        collected([InputCase(images[0, :3])])
+        collected([InputRow(images[0, :3])])
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,21 @@ def test_every_kind_of_method_sees_the_fresh_weights(method):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["conv2", "gap"])
+def test_filter_patterns_are_those_of_the_fresh_weights(layer):
+    """Of an affine layer and of another, though those of the trained weights were asked for before."""
+    model, other = networks.build("bare_operations"), networks.build("bare_operations")
+    for twin, value in zip(other.variables, fresh(model, None, seed=1).values, strict=True):
+        twin.assign(value)
+    engine, options = Engine(model), {"filters": [0, 1], "steps": 2, "size": (8, 8)}
+    trained = engine.filter_patterns(layer, **options)
+    found, expected = (one.filter_patterns(layer, **options) for one in (engine.reinitialized(seed=1), Engine(other)))
+    np.testing.assert_allclose(found.images, expected.images, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-4, atol=1e-6)
+    assert np.abs(found.images - trained.images).max() > 0.1
+    np.testing.assert_array_equal(engine.filter_patterns(layer, **options).images, trained.images)
+
+
 @pytest.mark.parametrize("name", ["nested", "shared", "subclassed", "regularized"])
 def test_the_model_is_as_it_was(name):
     model = networks.build(name)

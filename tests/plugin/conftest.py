@@ -1,13 +1,8 @@
-"""A tiny model whose heatmaps are known exactly, pictures for it, and runs of suites against them.
-
-The model tells a red square from a green one: its heatmap lies on the square of the class's colour and nowhere
-else. Its three convolutions get sparser with depth, and a red and a green picture together leave no channel dead.
-"""
+"""Pictures, and runs of suites about them. What needs a model has one in `with_model`, and what hasn't no backend."""
 
 import csv
 import json
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +51,9 @@ class Kit:
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory, backend) -> Kit:
+def kit(tmp_path_factory) -> Kit:
+    """Everything but the model."""
     kit = Kit(tmp_path_factory.mktemp("kit"))
-    with warnings.catch_warnings():
-        # Keras' own conversion of a tensor uses what NumPy 2 deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        build_model().save(kit.model)
     kit.class_names.write_text("\n".join(CLASS_NAMES))
     draw(kit.red, {SQUARE: "red"})
     draw(kit.green, {SQUARE: "lime"})
@@ -74,32 +66,6 @@ def kit(tmp_path_factory, backend) -> Kit:
     return kit
 
 
-def build_model():
-    import keras
-    import numpy as np
-
-    picture = keras.Input((SIZE, SIZE, 3), name="picture")
-    # Redness, greenness, and a brightness that is positive everywhere.
-    colours = keras.layers.Conv2D(3, 1, activation="relu", name="colours")
-    # The same on cells of 2 × 2 pixels; the brightness is zero on black.
-    cells = keras.layers.Conv2D(3, 2, strides=2, activation="relu", name="cells")
-    # The brightness fires only where all cells around are bright.
-    inner = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="inner")
-    head = keras.layers.Dense(3, activation="softmax", name="head")
-    x = inner(cells(colours(picture)))
-    model = keras.Model(picture, head(keras.layers.GlobalAveragePooling2D(name="pool")(x)), name="candidate")
-
-    kernel = np.array([[1, -1, 1], [-1, 1, 1], [0, 0, 1]], np.float32) / 255
-    colours.set_weights([kernel[None, None], np.array([0, 0, 0.1], np.float32)])
-    cells.set_weights([np.tile(np.eye(3, dtype=np.float32) / 4, (2, 2, 1, 1)), np.array([0, 0, -0.2], np.float32)])
-    inner_kernel = np.zeros((3, 3, 3, 3), np.float32)
-    inner_kernel[1, 1, 0, 0] = inner_kernel[1, 1, 1, 1] = 1
-    inner_kernel[:, :, 2, 2] = 1
-    inner.set_weights([inner_kernel, np.array([0, 0, -7], np.float32)])
-    head.set_weights([np.array([[40, -40, 0], [-40, 40, 0], [0, 0, 0]], np.float32), np.array([0, 0, 1], np.float32)])
-    return model
-
-
 def draw(path: Path, squares) -> None:
     from PIL import Image, ImageDraw
 
@@ -110,12 +76,14 @@ def draw(path: Path, squares) -> None:
 
 
 def import_what_a_run_imports() -> None:
-    """pytester forgets what a run in this process imported, and TensorFlow and JAX can't be imported twice."""
+    """pytester forgets what a run in this process imported, and NumPy can't be imported twice."""
     import scipy.stats  # noqa: F401
 
     import pytest_cnnaudit.audit
-    import pytest_cnnaudit.loaders
-    import pytest_cnnaudit.publishing  # noqa: F401
+    import pytest_cnnaudit.cases
+    import pytest_cnnaudit.plugin.named_assertions
+    import pytest_cnnaudit.plugin.session
+    import pytest_cnnaudit.report  # noqa: F401
 
 
 class Suite:

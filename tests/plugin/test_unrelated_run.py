@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_cnnaudit import options
+from pytest_cnnaudit.plugin import options
 
 HEAVY = {"keras", "tensorflow", "torch", "jax", "numpy", "PIL", "jinja2", "scipy"}
 CONFTEST = """

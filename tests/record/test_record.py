@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytest_cnnaudit.findings import CaseResult, Finding, Part, Texts, Threshold, digest, to_json
+from pytest_cnnaudit.findings import CaseResult, Finding, Part, TextEvidence, Texts, Threshold, digest, to_json
 from pytest_cnnaudit.record import make_record
 
 TEST = "test_pets.py::test_looks"
@@ -52,7 +52,7 @@ def test_the_data_is_each_case_once():
 
 
 def test_the_evidence_stays_on_the_pages():
-    finding = Finding(TEST, "x", "failed", evidence=({"kind": "text"},))
+    finding = Finding(TEST, "x", "failed", evidence=(TextEvidence("Why", "So."),))
     assert "evidence" not in _record(finding)["findings"][0]
 
 
@@ -79,7 +79,7 @@ def test_a_finding_holds_what_schema_1_says_in_its_order_and_nothing_else():
         kind="case",
         texts=Texts("title"),
         settings="grid 2",
-        evidence=({"kind": "text"},),
+        evidence=(TextEvidence("Why", "So."),),
     )
     assert json.dumps(_record(finding)["findings"][0]) == (
         '{"test": "test_pets.py::test_looks", "name": "x", "outcome": "failed", "value": null, "threshold": null, '

@@ -11,6 +11,32 @@ from PIL import Image
 Json = dict[str, Any]
 
 
+TEXTS: dict[str, Json] = {
+    "mass_inside": {
+        "title": "Looks at the object",
+        "quantity": "share of the heatmap inside the marked region",
+        "measured": "The heatmap inside the marked region, divided by the whole.",
+        "reading": "A low value means that the model decides by something beside the object.",
+        "yes_no": False,
+    },
+    "predicts": {
+        "title": "Predicts the right class",
+        "quantity": "share of pictures classified as labelled",
+        "measured": "The label compared with the class of the highest score.",
+        "reading": "",
+        "yes_no": True,
+    },
+    "sparsity_rises": {
+        "title": "Activations get sparser with depth",
+        "quantity": "trend of sparsity over depth",
+        "measured": "The rank correlation of depth and sparsity.",
+        "reading": "",
+        "yes_no": False,
+    },
+}
+"""What the assertions of these names record with their findings; those of other names here record nothing."""
+
+
 def data_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
@@ -70,7 +96,12 @@ def make_chart(**changes: Any) -> Json:
     return {"across": "share of pixels", "up": "P(cat)", "lines": lines} | changes
 
 
+def make_threshold(name: str, value: float, direction: str, *, is_excess: bool = False) -> Json:
+    return {"name": name, "value": value, "direction": direction, "is_excess": is_excess}
+
+
 def make_finding(**changes: Any) -> Json:
+    """A single case's, as a part file holds it; with another name it has the texts of that name, if any."""
     finding = {
         "test": "tests/test_pets.py::test_looks",
         "name": "mass_inside",
@@ -93,11 +124,14 @@ def make_finding(**changes: Any) -> Json:
         "message": "mass inside 0.12, at least 0.5 asked\n  chance 0.24",
         "waived": None,
         "thresholds": [
-            {"name": "mass inside", "value": 0.5, "direction": "at_least"},
-            {"name": "excess", "value": 0.2, "direction": "at_least"},
+            make_threshold("mass inside", 0.5, "at_least"),
+            make_threshold("excess", 0.2, "at_least", is_excess=True),
         ],
         "cases": [{"id": "cat.png", "value": 0.12, "outcome": "failed", "note": ""}],
         "evidence": [make_case()],
+        "kind": "case",
+        "texts": TEXTS.get(changes.get("name", "mass_inside")),
+        "settings": "",
     }
     return finding | changes
 
@@ -115,12 +149,15 @@ def make_part(*findings: Json, **changes: Any) -> Json:
     return part | changes
 
 
+def as_recorded(finding: Json) -> Json:
+    """A finding as it stands in `record.json`, of schema 1."""
+    left_out = ("evidence", "kind", "texts", "settings")
+    thresholds = [{key: one[key] for key in ("name", "value", "direction")} for one in finding["thresholds"]]
+    return {key: value for key, value in finding.items() if key not in left_out} | {"thresholds": thresholds}
+
+
 def make_record(parts: list[Json], **changes: Any) -> Json:
-    findings = [
-        {key: value for key, value in finding.items() if key != "evidence"}
-        for part in parts
-        for finding in part["findings"]
-    ]
+    findings = [as_recorded(finding) for part in parts for finding in part["findings"]]
     order = ["passed", "inconclusive", "failed", "error"]
     record = {
         "schema": 1,
@@ -139,7 +176,7 @@ def make_record(parts: list[Json], **changes: Any) -> Json:
     return record | changes
 
 
-def make_population(n: int = 10, passed: int = 3) -> Json:
+def make_population(n: int = 10, passed: int = 3, **changes: Any) -> Json:
     """A population whose case values rise from 0.05 in steps of 0.09; the last `passed` ones pass."""
     values = [round(0.05 + 0.09 * i, 2) for i in range(n)]
     cases = [
@@ -151,18 +188,20 @@ def make_population(n: int = 10, passed: int = 3) -> Json:
         }
         for i, value in enumerate(values)
     ]
-    return make_finding(
+    population = make_finding(
         test="tests/test_pets.py::test_population",
         value=passed / n,
         threshold=0.9,
         interval=[0.08, 0.61],
         n=n,
         passed=passed,
+        kind="share",
         mostly=0.9,
         confidence=0.95,
         cases=cases,
         evidence=[make_case(id=case["id"], value=case["value"]) for case in cases[:3]],
     )
+    return population | ({"texts": TEXTS[changes["name"]]} if "name" in changes else {}) | changes
 
 
 def make_every_kind() -> list[Json]:
@@ -203,6 +242,7 @@ def make_every_kind() -> list[Json]:
             make_finding(
                 test=test("sparsity"),
                 name="sparsity_rises",
+                kind="value",
                 value=-1.0,
                 chance=0.0,
                 n=96,
@@ -210,7 +250,7 @@ def make_every_kind() -> list[Json]:
                 method="zero_fraction",
                 layer=None,
                 target=None,
-                thresholds=[{"name": "mean trend", "value": 0.5, "direction": "at_least"}],
+                thresholds=[make_threshold("mean trend", 0.5, "at_least")],
                 cases=[],
                 evidence=[layers],
             )
@@ -219,6 +259,7 @@ def make_every_kind() -> list[Json]:
             make_finding(
                 test=test("latency"),
                 name="latency in ms",
+                kind="value",
                 outcome="passed",
                 value=12.5,
                 threshold=20.0,
@@ -227,7 +268,7 @@ def make_every_kind() -> list[Json]:
                 method=None,
                 layer=None,
                 target=None,
-                thresholds=[{"name": "at most", "value": 20.0, "direction": "at_most"}],
+                thresholds=[make_threshold("at most", 20.0, "at_most")],
                 cases=[],
                 evidence=[
                     {"kind": "text", "title": "Log", "text": "warm 12.5 ms"},
@@ -256,13 +297,14 @@ def make_every_kind() -> list[Json]:
             make_finding(
                 test=test("alive"),
                 name="no_dead_filters",
+                kind="value",
                 outcome="passed",
                 value=0.02,
                 threshold=0.1,
                 direction="at_most",
                 chance=None,
                 n=96,
-                thresholds=[{"name": "dead channels in a layer", "value": 0.1, "direction": "at_most"}],
+                thresholds=[make_threshold("dead channels in a layer", 0.1, "at_most")],
                 evidence=[],
             )
         ),
@@ -301,6 +343,11 @@ def view() -> Callable[..., Json]:
 @pytest.fixture
 def finding() -> Callable[..., Json]:
     return make_finding
+
+
+@pytest.fixture
+def threshold() -> Callable[..., Json]:
+    return make_threshold
 
 
 @pytest.fixture

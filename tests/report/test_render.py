@@ -312,9 +312,31 @@ def test_a_waived_test_waives_its_findings(tmp_path, record, part, finding):
     assert "1 waived." in index
 
 
-def test_a_record_without_part_files_still_renders(tmp_path, record, part, finding):
-    render(record([part(finding())]), [], tmp_path)
-    assert "Looks at the object: failed" in next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+def test_a_record_without_part_files_still_renders_with_general_texts(tmp_path, record, part, finding, population):
+    test = finding()["test"]
+    render(record([part(finding(name="calibration"), population(test=test))]), [], tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "calibration</h2>" in page
+    assert "The measured value is 0.12; at least 0.50 is asked for." in page
+    assert "3 of 10 pictures pass" in page
+
+
+def test_a_part_completes_the_finding_of_its_name_and_place_alone(tmp_path, record, part, finding):
+    run = record([part(finding(), finding(name="calibration"))])
+    render(run, [part(finding(settings="noise 0.02"), finding(name="avoids", settings="patch logo.png"))], tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "Looks at the object</h2>" in page
+    assert "<dt>Settings</dt><dd>noise 0.02</dd>" in page
+    assert "calibration</h2>" in page
+    assert "patch logo.png" not in page
+
+
+def test_what_the_record_says_wins_over_the_part(tmp_path, record, part, finding):
+    """But for what the part alone knows."""
+    render(record([part(finding(value=0.34))]), [part(finding(value=0.12, outcome="passed"))], tmp_path)
+    page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
+    assert "Looks at the object: failed" in page
+    assert "is 0.34; at least 0.50" in page
 
 
 def test_long_lists_are_cut_with_a_word_and_keep_what_failed(tmp_path, record, part, finding):
@@ -389,8 +411,7 @@ def test_a_measure_is_no_heatmaps_method(tmp_path, record, part, finding):
 
 
 def test_what_a_measure_was_set_to_is_a_fact_and_the_chance_of_a_population(tmp_path, record, part, finding):
-    demands = {"at_least": 0.5, "threshold": 0.15, "where": "corners", "size": None, "mostly": 0.9}
-    parts = [part(finding(demands=demands, mean=0.7, chance=0.25))]
+    parts = [part(finding(settings="threshold 0.15, where corners", mean=0.7, chance=0.25))]
     render(record(parts), parts, tmp_path)
     page = next((tmp_path / "tests").glob("*.html")).read_text("utf-8")
     assert "<dt>Settings</dt><dd>threshold 0.15, where corners</dd>" in page

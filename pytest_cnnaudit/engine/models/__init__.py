@@ -15,6 +15,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
+from pytest_cnnaudit.engine.ascent import Ascent, Climber
 from pytest_cnnaudit.engine.inputs import Inputs
 from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import Layer
@@ -105,9 +106,22 @@ class HasKernels(Protocol):
         """By path, a shared layer once; by default of every convolution."""
 
 
-def start_keras() -> None:
-    """Imports Keras; what that raises says why it can't start."""
-    importlib.import_module("pytest_cnnaudit.engine.models.keras.backends")
+@runtime_checkable
+class Climbs(Protocol):
+    """A model that filters of a layer can be looked at in: images `(N, H, W, C)` of any size that the layers take."""
+
+    def climber(self, ascent: Ascent) -> Climber:
+        """The same one for an equal ascent as long as it is kept, so that its paces are.
+
+        Raises `ValueError` where the layer can't be computed for images of this size, `ModelError` for a model
+        without gradients.
+        """
+
+    def filter_count(self, layer: str) -> int:
+        """Number of a layer's filters (channels); 0 where it depends on the input."""
+
+    def filter_outputs(self, images: Array, layer: str, index: int) -> Array:
+        """One channel of the layer's output, `(N, h, w)` or `(N,)`."""
 
 
 def is_model(source: object) -> TypeGuard[Model]:

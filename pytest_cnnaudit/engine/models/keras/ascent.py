@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +45,9 @@ class Trunk(Protocol):
 
     def input_of(self, layer: TracedLayer, pictures: Tensor) -> Tensor:
         """What the layer takes for images of any size, as it takes it."""
+
+    def own_weights(self) -> AbstractContextManager[None]:
+        """While the model is called, the weights that it computes with."""
 
     def check_float_picture(self) -> None:
         """`ModelError` where the image is an input of integers."""
@@ -169,10 +173,12 @@ class _Loop:
     def _loss(self, pictures: Tensor, chosen: Sequence[Tensor]) -> Tensor:
         """Mean activation of each image's filter, `(F,)`; `chosen`: the filters, or an affine layer's `_weights`."""
         network, layer = self.network, self.layer
-        if len(chosen) == 1:
-            return _mean_activations(network.output_of(layer, pictures), chosen[0])
+        with network.own_weights():
+            if len(chosen) == 1:
+                return _mean_activations(network.output_of(layer, pictures), chosen[0])
+            taken = network.input_of(layer, pictures)
         at_zero, slopes = chosen
-        return at_zero + keras.ops.sum(slopes * network.input_of(layer, pictures), axis=(1, 2, 3)[: slopes.ndim - 1])
+        return at_zero + keras.ops.sum(slopes * taken, axis=(1, 2, 3)[: slopes.ndim - 1])
 
     def _weights(self, filters: Tensor) -> State:
         """Mean activations of an affine layer for an input of zeros, `(F,)`, and their gradients `(F, h, w, K)`."""
@@ -180,7 +186,8 @@ class _Loop:
 
         def objective(watch: Watch) -> tuple[Tensor, Tensor]:
             taken = watch(ops.zeros((ops.shape(filters)[0], *self.input_shape[1:]), "float32"))
-            means = _mean_activations(channels_last(self.layer.operation(taken)), filters)
+            with self.network.own_weights():
+                means = _mean_activations(channels_last(self.layer.operation(taken)), filters)
             return ops.sum(means), means
 
         at_zero, _, (slopes,) = self.network.backend.gradients(objective)

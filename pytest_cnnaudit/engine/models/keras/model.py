@@ -10,6 +10,7 @@ import hashlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -197,6 +198,7 @@ class KerasModel:
     def use(self, fresh: FreshWeights) -> None:
         """Computes with these weights from now on."""
         self._fresh = fresh
+        self._climbers = Climbers()
         # What the head is was found with the trained weights; with random ones logits may look like probabilities.
         self._is_linear = True
 
@@ -311,6 +313,13 @@ class KerasModel:
         return find_layer(self.layers, name)
 
     one_at_a_time = staticmethod(one_at_a_time)
+
+    def own_weights(self) -> AbstractContextManager[None]:
+        """While the model is called, the weights that it computes with, fresh ones as constants."""
+        fresh = self._fresh
+        if fresh is None:
+            return nullcontext()
+        return fresh.used(self.model, [keras.ops.convert_to_tensor(value) for value in fresh.values])
 
     def abstract(self, run: Callable[..., Any], specs: Sequence[Spec]) -> None:
         """See `Backend.abstract`."""

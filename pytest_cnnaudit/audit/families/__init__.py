@@ -1,0 +1,4 @@
+"""The assertions, one file a family.
+
+PYTEST_DONT_REWRITE
+"""
