@@ -118,7 +118,7 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
-    from pytest_cnnaudit.engine import Engine, load_model
+    from pytest_cnnaudit.engine import Engine
     from pytest_cnnaudit.engine.models import is_model
     from pytest_cnnaudit.plugin.backend import check_keras_starts
 
@@ -137,6 +137,8 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     if not is_model(model):
         check_keras_starts()
     if path is not None:
+        from pytest_cnnaudit.engine import load_model
+
         model = load_model(path, given("cnnaudit_custom_objects"))
     arguments = {
         "preprocessing": given("cnnaudit_preprocessing"),
