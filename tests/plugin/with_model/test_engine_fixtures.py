@@ -190,14 +190,14 @@ def test_4_no_audit(cnnaudit_engine):
     text = result.stdout.str()
     assert text.count("There is no model to audit: give --cnnaudit-model PATH, set cnnaudit_model in the ini, or") >= 3
     assert "There are no cases: give --cnnaudit-cases PATH, set cnnaudit_cases in the ini, or" in text
-    for file in ("plugin.py", "base.py", "fixtures.py", "_manager.py"):
+    for file in ("plugin/__init__.py", "context.py", "fixtures.py", "_manager.py"):
         assert file not in text, "a traceback of ours buries the advice"
 
 
 def test_full_tracebacks_are_shown_on_demand(suite):
     suite.ini(model=None)
     suite.write("def test_no_model(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n")
-    assert "plugin.py" in suite.run("--full-trace").stdout.str()
+    assert "plugin/fixtures.py" in suite.run("--full-trace").stdout.str()
 
 
 @pytest.mark.every_backend
