@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, InputRow, Sample, check_regions, picture_key
-from pytest_cnnaudit.engine import Engine, FilterPatterns, Heatmaps, LayerStats, Predictions
 from pytest_cnnaudit.engine.collectors import Finite, Logits, Statistics
+from pytest_cnnaudit.engine.engine import Engine
+from pytest_cnnaudit.engine.heatmaps import Heatmaps
 from pytest_cnnaudit.engine.methods import Method, MethodFunction, find_method
+from pytest_cnnaudit.engine.outputs import Predictions
 from pytest_cnnaudit.engine.passes import INPUT, Pass, Wanted, finiteness, sparsity, united
+from pytest_cnnaudit.engine.patterns import FilterPatterns
+from pytest_cnnaudit.engine.statistics import LayerStats
 from pytest_cnnaudit.preprocessing import Geometry, ReadPicture
 
 Floats: TypeAlias = npt.NDArray[np.float32]

@@ -123,7 +123,7 @@ class Engine:
     def from_description(cls, description: EngineDescription) -> Engine:
         """The engine that `description` describes, in whatever process."""
         engine = cls(opened(description.source, description.custom_objects), **description.arguments)
-        engine._description = description
+        vars(engine)["_description"] = description
         return engine
 
     @property
@@ -206,6 +206,10 @@ class Engine:
                 f"a spatial one, such as {self.default_layer!r}"
             )
         return explained.path
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from others: `weights_sha256`, `architecture_sha256` and `parameters`."""
+        return dict(self._model.identity())
 
     # What it computes
 

@@ -118,10 +118,9 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
-    from pytest_cnnaudit.plugin.backend import check_keras_starts
-
-    check_keras_starts()
     from pytest_cnnaudit.engine import Engine, load_model
+    from pytest_cnnaudit.engine.models import is_model
+    from pytest_cnnaudit.plugin.backend import check_keras_starts
 
     run = run_of(pytestconfig)
 
@@ -135,6 +134,8 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     else:
         model = given("cnnaudit_model")
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
+    if not is_model(model):
+        check_keras_starts()
     if path is not None:
         model = load_model(path, given("cnnaudit_custom_objects"))
     arguments = {
@@ -156,6 +157,9 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
 def _import_module(name: str | None) -> None:
     if name is None:
         return
+    from pytest_cnnaudit.plugin.backend import check_keras_starts
+
+    check_keras_starts()
     try:
         importlib.import_module(name)
     except Exception as error:  # whatever stands in the module

@@ -128,7 +128,7 @@ class Run:
         """The session's engine was made, from the model in this file."""
         from pytest_cnnaudit.record import provenance
 
-        self.about["model"] = provenance.model(engine.model, path)
+        self.about["model"] = provenance.model(engine.identity(), path)
         self.describe(environment=provenance.environment())
 
     def describe(self, **about: Any) -> None:

@@ -185,3 +185,43 @@ def test_a_path_inside_the_project_hides_nothing(pytester, elsewhere):
     inside.touch()
     config = pytester.parseconfigure("--cnnaudit-model", inside)
     assert (options.value(config, "artifacts"), options.value(config, "model")) == ("all", inside)
+
+
+def test_a_project_without_an_ini_has_nothing_to_hide(pytester, elsewhere):
+    Path("pytest.ini").unlink()
+    config = pytester.parseconfigure("--cnnaudit-model", elsewhere)
+    assert (config.inipath, options.value(config, "model")) == (None, elsewhere)
+
+
+def test_an_ini_beside_the_model_is_not_the_tests(pytester, elsewhere, monkeypatch):
+    elsewhere.with_name("pytest.ini").write_text("[pytest]\n")
+    monkeypatch.chdir(pytester.path)
+    wrong, right = Path("elsewhere", "pytest.ini"), Path("project", "pytest.ini")
+    with pytest.raises(pytest.UsageError, match=rf"read .*{wrong} instead of .*{right}: write --cnnaudit-model=PATH"):
+        pytester.parseconfigure("--cnnaudit-model", elsewhere, "project")
+    # pytest looks at one path after the other.
+    config = pytester.parseconfigure("project", "--cnnaudit-model", elsewhere)
+    assert config.inipath == pytester.path / right
+
+
+def test_a_named_ini_is_read_wherever_the_model_is(pytester, elsewhere):
+    config = pytester.parseconfigure("-c", "pytest.ini", "--cnnaudit-model", elsewhere)
+    assert options.value(config, "artifacts") == "all"
+
+
+def test_asking_pytest_for_its_ini_makes_no_plugin_act_twice_and_changes_nothing(pytester, elsewhere, monkeypatch):
+    """A coverage that starts twice, say, would measure nothing."""
+    monkeypatch.chdir(pytester.path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "")
+    pytester.syspathinsert()
+    pytester.makepyfile(
+        acts="def pytest_load_initial_conftests():\n    print('ACTS')\n",
+        test_it="import os\n\ndef test_it():\n    assert os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] == ''\n",
+    )
+    pytester.makeconftest("print('CONFTEST')")
+    pytester.makeini("[pytest]\nrequired_plugins = pytest-cnnaudit\naddopts = --strict-markers\n")
+    elsewhere.rename("candidate.keras")
+    result = pytester.runpytest_inprocess("-s", "-p", "acts", "--cnnaudit-model", "candidate.keras")
+    result.assert_outcomes(passed=1)
+    assert result.outlines.count("ACTS") == 1
+    assert result.outlines.count("CONFTEST") == 1

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from pytest_cnnaudit.engine.models.keras import replaying
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.data_format import channels_last, is_channels_first
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.heads import Head

@@ -22,7 +22,7 @@ from pytest_cnnaudit.engine.ascent import Ascent, Climber, Normalization, cell_w
 from pytest_cnnaudit.engine.fourier import MIDDLE, Basis
 from pytest_cnnaudit.engine.inputs import Inputs
 from pytest_cnnaudit.engine.models.keras import tracing
-from pytest_cnnaudit.engine.models.keras.backends import Backend, Spec, State, Tensor, Watch
+from pytest_cnnaudit.engine.models.keras.backends.interface import Backend, Spec, State, Tensor, Watch
 from pytest_cnnaudit.engine.models.keras.data_format import channels_last
 from pytest_cnnaudit.engine.models.keras.layers import is_affine
 from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.tracing import Call
 from pytest_cnnaudit.engine.ranges import LARGEST_ORDINARY, Expectation, Range
 

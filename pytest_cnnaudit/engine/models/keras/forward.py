@@ -13,7 +13,7 @@ import keras
 
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.inputs import Inputs
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.data_format import is_channels_first
 from pytest_cnnaudit.engine.models.keras.heads import Squashing, squashings
 from pytest_cnnaudit.engine.models.keras.inputs import Arguments

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras import tracing
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.private import own_trainable_variables
 from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer as Layer
 

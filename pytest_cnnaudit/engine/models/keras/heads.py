@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import keras
 
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.private import replaced_functions
 from pytest_cnnaudit.engine.outputs import Activation
 

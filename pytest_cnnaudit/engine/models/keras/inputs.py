@@ -13,7 +13,7 @@ import keras
 
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.inputs import Inputs, ModelInput
-from pytest_cnnaudit.engine.models.keras.backends import Spec, Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Spec, Tensor
 from pytest_cnnaudit.engine.models.keras.data_format import is_channels_first
 from pytest_cnnaudit.engine.models.keras.private import operation_of
 from pytest_cnnaudit.engine.models.keras.tracing import operations_of

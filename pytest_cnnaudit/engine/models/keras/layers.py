@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.data_format import number_of_cells
 from pytest_cnnaudit.engine.models.keras.tracing import Call, TracedLayer
 

@@ -24,7 +24,7 @@ from pytest_cnnaudit.engine.kernels import Kernels
 from pytest_cnnaudit.engine.layers import find_layer
 from pytest_cnnaudit.engine.models.keras import ablation, backends, kernels, tracing
 from pytest_cnnaudit.engine.models.keras.ascent import Climbers
-from pytest_cnnaudit.engine.models.keras.backends import Spec, Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Spec, Tensor
 from pytest_cnnaudit.engine.models.keras.data_format import channels_last, is_channels_first
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.fresh_weights import FreshWeights, fresh_weights

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from pytest_cnnaudit.engine.models.keras import tracing
-from pytest_cnnaudit.engine.models.keras.backends import Backend, Tensor, Watch
+from pytest_cnnaudit.engine.models.keras.backends.interface import Backend, Tensor, Watch
 from pytest_cnnaudit.engine.models.keras.data_format import channels_last, number_of_cells
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.heads import Head

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_cnnaudit.engine.errors import ModelError
 from pytest_cnnaudit.engine.models.keras import heads, tracing
-from pytest_cnnaudit.engine.models.keras.backends import Backend, Spec, Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Backend, Spec, Tensor
 from pytest_cnnaudit.engine.models.keras.expectation import expectation
 from pytest_cnnaudit.engine.models.keras.forward import Forward
 from pytest_cnnaudit.engine.models.keras.layers import default_layer, layers_of

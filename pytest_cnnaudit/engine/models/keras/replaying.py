@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.tracing import TracedLayer, operations_of, replaced_calls
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from pytest_cnnaudit.engine.layers import Layer
-from pytest_cnnaudit.engine.models.keras.backends import Tensor
+from pytest_cnnaudit.engine.models.keras.backends.interface import Tensor
 from pytest_cnnaudit.engine.models.keras.private import INPUT_CHECK, direct_layers
 
 # An operation's attributes are shared by all threads, so one trace at a time.

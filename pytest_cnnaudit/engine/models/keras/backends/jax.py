@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.backends.interface import Array, Loop, Spec, Tensor, Watch, widened
 
 
 def compiled(program: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:

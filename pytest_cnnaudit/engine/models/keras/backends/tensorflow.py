@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pytest_cnnaudit.engine.errors import ModelError
-from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, State, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.backends.interface import Array, Loop, Spec, State, Tensor, Watch, widened
 from pytest_cnnaudit.engine.models.keras.private import frozen_graph, tensor_of_variable
 
 _CACHE_BYTES = 2**22

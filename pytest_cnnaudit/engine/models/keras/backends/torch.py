@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import torch
 
-from pytest_cnnaudit.engine.models.keras.backends import Array, Loop, Spec, Tensor, Watch, widened
+from pytest_cnnaudit.engine.models.keras.backends.interface import Array, Loop, Spec, Tensor, Watch, widened
 from pytest_cnnaudit.engine.models.keras.private import spatial_inputs_as_views
 
 _CACHE_BYTES = 2**22
