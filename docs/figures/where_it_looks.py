@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from figures.audits import auditing
 from figures.tiles import SIDE, enlarged, framed, overlaid, photograph, sheet
 from pytest_cnnaudit import Box, Case, Engine, metrics
-from pytest_cnnaudit.audit.families.localization import BLOB, OTHERS
 from pytest_cnnaudit.audit.families.mosaics import draw_mosaics, make_mosaics
+from pytest_cnnaudit.audit.region_measures import BLOB, OTHERS
 from pytest_cnnaudit.cases import picture_digest
 
 

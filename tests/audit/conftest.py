@@ -1,4 +1,4 @@
-"""An `Audit` as the fixture makes it, without pytest in between, and what it wrote."""
+"""An `Audit` as the fixture makes it, without pytest in between, and what it recorded."""
 
 import functools
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from colours import CLASSES, colour_model
 from hypothesis import settings
+from kept import Kept
 
 from pytest_cnnaudit import Engine, load_cases
 from pytest_cnnaudit.audit import Audit, Settings
 from pytest_cnnaudit.engine.cache import Cache
-from pytest_cnnaudit.record import Recorder, read_parts
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 TEST = "tests/test_gate.py::test_looks"
@@ -31,10 +31,8 @@ def results():
 
 
 @pytest.fixture
-def recorder(tmp_path):
-    recorder = Recorder(tmp_path / "cnnaudit-report", "run")
-    recorder.start(TEST)
-    return recorder
+def recorder():
+    return Kept()
 
 
 @pytest.fixture
@@ -60,13 +58,11 @@ def audit(audit_of, results):
 
 @pytest.fixture
 def recorded(recorder):
-    """The findings on disk, as JSON, without waiting for the test's end."""
+    """The findings so far, as JSON."""
 
     def read():
-        [part], _ = read_parts(recorder.folder)
-        assert part["test"] == TEST
-        *findings, unfinished = part["findings"]
-        assert (unfinished["name"], unfinished["outcome"]) == ("error", "error")
+        findings = recorder.written()
+        assert {finding["test"] for finding in findings} <= {TEST}
         return findings
 
     return read
@@ -77,11 +73,11 @@ def page(recorder):
     return str(recorder.page(TEST))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def honest(backend):
     return Cache(Engine(FIXTURES / "honest.keras", class_names=FIXTURES / "class_names.txt", progress=False))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures():
     return list(load_cases(FIXTURES / "validation.json"))[::16]

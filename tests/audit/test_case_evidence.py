@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ class TestPicture:
         audit = audit_of(results, pictures=pictures)
         refused(audit.assert_mass_inside, half_case(10))
         refused(audit.assert_predicts, half_case(10, label="green"))
-        written = "".join(path.read_text() for path in recorder.folder.iterdir())
+        written = json.dumps(recorder.written())
         assert ("data:image" in written) is (pictures == "embed")
         assert '"width": 4' in written
 

@@ -1,18 +1,15 @@
 """`assert_mass_inside` on one case: values, limits, what the finding holds, and what the user reads."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 from colours import LEFT_HALF, QUARTER, half_case, message_of, picture, quarter_case, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from kept import Kept
 
 from pytest_cnnaudit import AuditFailure, Box, Case, Mask, metrics
 from pytest_cnnaudit.audit import Audit
-from pytest_cnnaudit.record import Recorder
 
 BOTH = [("mass inside", 0.5, "at_least"), ("excess", 0.2, "at_least")]
 
@@ -207,12 +204,7 @@ def test_the_value_is_the_measure_on_the_engines_map(results, red, left, width):
 
 def judged(results, case):
     # Not with the fixtures, which hypothesis would share between examples.
-    with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(Path(folder), "run")
-        recorder.start("test")
-        try:
-            return Audit("test", recorder, lambda: results).assert_mass_inside(
-                case, at_least=0.25, excess_at_least=None
-            )
-        except AuditFailure as failure:
-            return failure.finding
+    try:
+        return Audit("test", Kept(), lambda: results).assert_mass_inside(case, at_least=0.25, excess_at_least=None)
+    except AuditFailure as failure:
+        return failure.finding

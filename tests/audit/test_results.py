@@ -15,7 +15,6 @@ from pytest_cnnaudit.engine import Engine
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.engine.errors import NonFiniteError
 from pytest_cnnaudit.preprocessing import Preprocessing
-from pytest_cnnaudit.record import provenance
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -281,34 +280,3 @@ def test_more_than_the_budget_is_computed_and_not_kept(engine, cases):
     expected = engine.heatmaps(cases, target=[0, 0, 0]).signed
     np.testing.assert_allclose(results.heatmaps(cases, targets=[0] * 3).signed, expected, rtol=1e-5, atol=1e-7)
     assert len(results._kept) == 1
-
-
-def identity(model):
-    return Engine(model).identity()
-
-
-@pytest.mark.every_backend
-def test_a_model_saved_again_is_another_file_with_the_same_weights(model, tmp_path):
-    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
-    model.save(first)
-    keras.saving.load_model(first).save(second)
-    second_loaded = keras.saving.load_model(second)
-    one, two = provenance.model(identity(model), first), provenance.model(identity(second_loaded), second)
-    assert one["file_sha256"] != two["file_sha256"]
-    for name in ("weights_sha256", "architecture_sha256", "parameters"):
-        assert one[name] == two[name], name
-    weights = second_loaded.get_weights()
-    weights[0][0, 0, 0, 0] += 1
-    second_loaded.set_weights(weights)
-    changed = provenance.model(identity(second_loaded), None)
-    assert changed["weights_sha256"] != one["weights_sha256"]
-    assert changed["file_sha256"] is None
-
-
-@pytest.mark.every_backend
-def test_the_environment_names_the_backend_that_runs(backend):
-    environment = provenance.environment()
-    assert environment["backend"] == backend
-    assert environment["keras"] == keras.__version__
-    assert environment["backend_version"][0].isdigit()
-    assert environment["device"]
