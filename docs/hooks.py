@@ -1,4 +1,4 @@
-"""MkDocs hooks: what exists once, in the code: the options, and the assertions with their signatures and defaults."""
+"""MkDocs hooks: what exists once, in the code: options, heatmap methods, and assertions with their signatures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 
 from pytest_cnnaudit.audit import ASSERTIONS, Assertion, Audit
 from pytest_cnnaudit.audit.rule import ARGUMENTS
+from pytest_cnnaudit.engine.methods import METHODS
 from pytest_cnnaudit.plugin.options import OPTIONS, Option
 
 OPTIONS_PLACE = "<!-- options -->"
 ASSERTIONS_PLACE = "<!-- assertions -->"
+METHODS_PLACE = "<!-- methods -->"
 REFERENCE_PLACE = "<!-- reference of the assertions -->"
 REFERENCE = "api/assertions.md"
 
@@ -25,6 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown.replace(OPTIONS_PLACE, options_table())
         .replace(ASSERTIONS_PLACE, assertions_table())
         .replace(REFERENCE_PLACE, assertions_reference())
+        .replace(METHODS_PLACE, methods_table())
     )
 
 
@@ -91,6 +94,13 @@ def assertions_reference() -> str:
         for one in members:
             lines += [f"::: {address(one)}", "    options:", "      heading_level: 3", ""]
     return "\n".join(lines)
+
+
+def methods_table() -> str:
+    """Give the heatmap methods as a Markdown table, each with the first line of its function's docstring."""
+    lines = ["| method | map |", "|---|---|"]
+    rows = (f"| `{name}` | {(one.function.__doc__ or '–').splitlines()[0]} |" for name, one in METHODS.items())
+    return "\n".join([*lines, *rows])
 
 
 def address(assertion: Assertion) -> str:

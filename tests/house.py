@@ -60,6 +60,16 @@ class Module:
         return ast.parse(self.text)
 
     @cached_property
+    def imports(self) -> list[Import]:
+        """Every import statement, and modules named to `import_module`, `__import__` and `importorskip`."""
+        return [one for node in ast.walk(self.tree) for one in _imports(self, node)]
+
+    @cached_property
+    def code(self) -> set[int]:
+        """Numbers of the lines that hold more than a docstring, a comment or nothing."""
+        return code_lines(self)
+
+    @cached_property
     def room(self) -> str:
         """The folder or module of the package that it is in; empty for the package's own `__init__`."""
         return room_of(self.name)
@@ -83,6 +93,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._scripts: dict[Path, Module] = {}
         self.modules = {}
         for path in sorted((root / PACKAGE).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
@@ -90,12 +101,13 @@ class House:
             self.modules[name] = Module(name, path, root)
 
     def scripts(self, *folders: str) -> list[Module]:
+        """All below these folders, each read once."""
         paths = [path for folder in folders for path in sorted((self.root / folder).rglob("*.py"))]
-        return [Module(path.stem, path, self.root) for path in paths]
+        return [self._scripts.setdefault(path, Module(path.stem, path, self.root)) for path in paths]
 
     def imports(self, module: Module) -> list[tuple[int, str]]:
         """(line, module of the package) for everything it imports from the package."""
-        found = [(one.line, self.holder(one)) for one in imports(module) if is_below(one.module, PACKAGE)]
+        found = [(one.line, self.holder(one)) for one in module.imports if is_below(one.module, PACKAGE)]
         return [(line, target) for line, target in dict.fromkeys(found) if target]
 
     def holder(self, one: Import) -> str:
@@ -117,7 +129,7 @@ class House:
         if PACKAGE not in self.modules:
             return {}
         init = self.modules[PACKAGE]
-        imported = {one.name: one.module for one in imports(init) if one.name and is_below(one.module, PACKAGE)}
+        imported = {one.name: one.module for one in init.imports if one.name and is_below(one.module, PACKAGE)}
         tables = [node for node in ast.walk(init.tree) if isinstance(node, ast.Dict)]
         rows = [row for table in tables for row in zip(table.keys, table.values, strict=True)]
         fetched = {
@@ -140,11 +152,6 @@ def is_below(module: str, package: str) -> bool:
 
 def is_private(name: str) -> bool:
     return name.startswith("_") and not (name.startswith("__") and name.endswith("__")) and name.strip("_") != ""
-
-
-def imports(module: Module) -> list[Import]:
-    """Every import statement, and modules named to `import_module`, `__import__` and `importorskip`."""
-    return [one for node in ast.walk(module.tree) for one in _imports(module, node)]
 
 
 def _imports(module: Module, node: ast.AST) -> Iterator[Import]:
@@ -234,7 +241,7 @@ def private_names(house: House) -> list[str]:
     lines = []
     for module in house.modules.values():
         is_home = module.name == HOME_OF_PRIVATE_NAMES
-        for one in imports(module):
+        for one in module.imports:
             names = [*one.module.split("."), *filter(None, [one.name])]
             is_ours = is_below(one.module, PACKAGE)
             if is_ours and any(map(is_private, names)):
@@ -273,7 +280,7 @@ def _is_own(owner: ast.expr, classes: set[str]) -> bool:
 
 def long_modules(house: House) -> list[str]:
     """Modules of the package with too many lines of code."""
-    counts = {module: len(code_lines(module)) for module in house.modules.values()}
+    counts = {module: len(module.code) for module in house.modules.values()}
     advice = f"at most {MOST_LINES} without docstrings, comments and blank ones: split it by what it is about"
     return [f"{one.at()} has {count} lines, {advice}" for one, count in counts.items() if count > MOST_LINES]
 
@@ -283,10 +290,9 @@ def long_functions(house: House) -> list[str]:
     advice = f"at most {MOST_LINES_OF_A_FUNCTION} without docstrings, comments and blank ones: split it"
     lines = []
     for module in house.modules.values():
-        code = code_lines(module)
         for node in ast.walk(module.tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                count = sum(node.lineno <= line <= (node.end_lineno or 0) for line in code)
+                count = sum(node.lineno <= line <= (node.end_lineno or 0) for line in module.code)
                 if count > MOST_LINES_OF_A_FUNCTION:
                     lines.append(f"{module.at(node.lineno)}: {node.name} has {count} lines, {advice}")
     return lines
@@ -325,7 +331,7 @@ def frameworks(house: House) -> list[str]:
         f"{module.at(one.line)} imports {one.module}; only {HOME_OF_FRAMEWORKS} may, ask a model behind the Protocol"
         for module in house.modules.values()
         if not is_below(module.name, HOME_OF_FRAMEWORKS)
-        for one in imports(module)
+        for one in module.imports
         if one.module.partition(".")[0] in FRAMEWORKS
     ]
 
@@ -385,7 +391,7 @@ def foreign_helpers(house: House) -> list[str]:
         if name != "conftest" and len(folders) > 1
     ]
     for test in house.scripts("tests"):
-        for one in imports(test):
+        for one in test.imports:
             parts = one.module.split(".")
             name = (one.name or "") if one.module == "tests" else parts[-1] if parts[0] == "tests" else parts[0]
             own = [test.path.parent, *test.path.parent.parents]

@@ -11,7 +11,6 @@ from PIL import Image
 from figures.audits import auditing
 from figures.tiles import SIDE, overlaid, photograph, sheet
 from pytest_cnnaudit import Case, Engine, edits, metrics
-from pytest_cnnaudit.audit.perturbing import Curves
 from pytest_cnnaudit.preprocessing import open_picture
 
 
@@ -62,7 +61,9 @@ def trust(engine: Engine, case: Case) -> Image.Image:
     mirrored = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     maps = engine.heatmaps([case], target="label")
     fresh = engine.reinitialized(maps.layer, seed=1)
-    curves = Curves(edits.as_pixels(open_picture(case)), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2]))
+    curves = edits.Curves(
+        edits.as_pixels(open_picture(case)), maps.geometries[0], (maps.maps.shape[1], maps.maps.shape[2])
+    )
     order = metrics.relevance_order(maps.maps[0])
     inserted, deleted = curves.pictures(order, np.array([len(order) // 4]))
     sharp: dict[str, Any] = {"method": edges, "layer": "rescaling"}

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, InputRow, Mask, Sample
+from pytest_cnnaudit.cases import Box, Case, InputRow, Mask, Sample, open_picture
+from pytest_cnnaudit.edits import EditedImage, TransformedImage, as_picture
 from pytest_cnnaudit.findings import (
     ClassProbability,
     ImageEvidence,
@@ -25,7 +26,7 @@ from pytest_cnnaudit.findings import (
     ShownRegion,
     TextEvidence,
 )
-from pytest_cnnaudit.preprocessing import open_picture
+from pytest_cnnaudit.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps, Predictions
@@ -37,14 +38,18 @@ LONGEST_SIDE_OF_FURTHER = 256
 def case_image(case: Sample, *, embed: bool, longest_side: int = LONGEST_SIDE) -> ShownImage:
     """The upright image, at most 512 pixels on its longest side, with its size in original pixels.
 
-    Model input has no colors of its own: it is stretched, an edit of it as what it was made from, and says so.
+    Model input has no colors of its own: it is stretched, and says so.
     """
-    if not isinstance(case, InputRow):
-        return shown(open_picture(case), embed=embed, longest_side=longest_side)
-    untouched = (case.edited_from or case).inputs
-    low, high = float(untouched.min()), float(untouched.max())
-    image = shown(_stretched(case.inputs, low, high), embed=embed, longest_side=longest_side)
-    channels = case.inputs.shape[-1]
+    if isinstance(case, InputRow):
+        return _inputs(case.inputs, case, embed, longest_side)
+    return shown(open_picture(case), embed=embed, longest_side=longest_side)
+
+
+def _inputs(inputs: npt.NDArray[np.float32], untouched: InputRow, embed: bool, longest_side: int) -> ShownImage:
+    """Model input, stretched as the untouched row is."""
+    low, high = float(untouched.inputs.min()), float(untouched.inputs.max())
+    image = shown(_stretched(inputs, low, high), embed=embed, longest_side=longest_side)
+    channels = inputs.shape[-1]
     of = "" if channels in (1, 3) else f", mean of its {channels} channels"
     caption = f"Model input{of}, stretched from its minimum {low:.4g} to its maximum {high:.4g}"
     return replace(image, caption=caption)
@@ -57,14 +62,21 @@ def _stretched(inputs: npt.NDArray[np.float32], low: float, high: float) -> Imag
     return Image.fromarray((pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)).astype(np.uint8))
 
 
-def further_case(case: Sample, *, embed: bool) -> ShownImage:
+def further_case(case: Sample | TransformedImage, *, embed: bool) -> ShownImage:
     """The image of a case for another's further views, of which there are many: at most 256 pixels."""
-    return case_image(case, embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
+    if not isinstance(case, TransformedImage):
+        return case_image(case, embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
+    if isinstance(case.case, InputRow):
+        return _inputs(case.inputs(), case.case, embed, LONGEST_SIDE_OF_FURTHER)
+    return shown(open_picture(case.picture()), embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
 
 
-def further_image(image: Image.Image, *, embed: bool) -> ShownImage:
-    """An edited image for a case's further views."""
-    return shown(image, embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
+def edited_image(image: EditedImage, preprocessing: Preprocessing, *, embed: bool) -> ShownImage:
+    """An edit of a case, rendered again, for the case's further views."""
+    pixels = image.pixels(preprocessing)
+    if isinstance(image.case, InputRow):
+        return _inputs(pixels, image.case, embed, LONGEST_SIDE_OF_FURTHER)
+    return shown(as_picture(pixels), embed=embed, longest_side=LONGEST_SIDE_OF_FURTHER)
 
 
 def shown(image: Image.Image, *, embed: bool, longest_side: int = LONGEST_SIDE) -> ShownImage:

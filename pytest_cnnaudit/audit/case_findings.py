@@ -16,9 +16,8 @@ from pytest_cnnaudit.audit import case_evidence
 from pytest_cnnaudit.audit.case_lines import population_lines, single_lines
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged, Judgement
-from pytest_cnnaudit.audit.populations import Region
 from pytest_cnnaudit.audit.rule import Rule
-from pytest_cnnaudit.cases import Sample, case_digest
+from pytest_cnnaudit.cases import Region, Sample, case_digest
 from pytest_cnnaudit.findings import BarChart, CaseEvidence, Finding, Part, PartBar, Role, View
 from pytest_cnnaudit.preprocessing import PreprocessingWarning
 

@@ -16,6 +16,7 @@ from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Score, no_evidence
 from pytest_cnnaudit.audit.limits import holds
 from pytest_cnnaudit.cases import Sample
+from pytest_cnnaudit.edits import TransformedImage
 from pytest_cnnaudit.findings import Threshold, View
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def noted(value: float, note: str, limit: Threshold, single: bool, chance: float
 
 
 def map_view(
-    context: Context, title: str, case: Sample, maps: Heatmaps, index: int, score: Score | None = None
+    context: Context,
+    title: str,
+    case: Sample | TransformedImage,
+    maps: Heatmaps,
+    index: int,
+    score: Score | None = None,
 ) -> View:
     """A case's picture with a second heatmap over it."""
     value = "" if score is None or score.value is None else f"{CORRELATION} with the first {score.value:.2f}"

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cnnaudit.cases import Box, Case, CaseError, InputRow, Mask, Picture, Sample, as_regions
+from pytest_cnnaudit.cases import Case, InputRow, Picture, Region, Sample
 
-Region: TypeAlias = Box | Mask
 Images: TypeAlias = "Case | PathLike[str] | Image.Image | npt.NDArray[Any] | Iterable[Case | Picture]"
 """What assertions take that need neither region nor label; an array of four dimensions is model input."""
 
@@ -147,14 +146,6 @@ def case_id(case: Sample, index: int) -> str:
 def where(case: Sample, index: int) -> str:
     """What an error message about the case begins with."""
     return case_id(case, index) if case.where == "case" else case.where
-
-
-def given_regions(region: Region | Sequence[Region] | None) -> tuple[Region, ...] | None:
-    """The regions that stand for the cases' own, if there are any; `TypeError` for what is not a region."""
-    try:
-        return None if region is None else as_regions(region)
-    except CaseError as error:
-        raise TypeError(str(error)) from None
 
 
 def check_have_regions(population: Sequence[Case], given: Sequence[Region] | None) -> None:

@@ -14,8 +14,7 @@ import numpy as np
 from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit.judged_cases import Score, no_evidence
 from pytest_cnnaudit.audit.limits import LARGEST_ALLOWED_REGION, ROUNDING
-from pytest_cnnaudit.audit.populations import Region
-from pytest_cnnaudit.cases import Box
+from pytest_cnnaudit.cases import Box, Region
 from pytest_cnnaudit.findings import Threshold
 from pytest_cnnaudit.metrics.localisation import TIE_TOLERANCE
 

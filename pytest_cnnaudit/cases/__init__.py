@@ -10,7 +10,7 @@ from pytest_cnnaudit.cases.case import Case, check_regions
 from pytest_cnnaudit.cases.digests import case_digest, file_digest, picture_digest, picture_key
 from pytest_cnnaudit.cases.errors import CaseError, CaseWarning
 from pytest_cnnaudit.cases.fields import Label, nearest
-from pytest_cnnaudit.cases.images import Picture, on_white, open_picture
+from pytest_cnnaudit.cases.images import Picture, on_white, open_picture, upright_size
 from pytest_cnnaudit.cases.populations import Cases, load_cases
 from pytest_cnnaudit.cases.regions import (
     Box,
@@ -18,6 +18,7 @@ from pytest_cnnaudit.cases.regions import (
     Region,
     as_regions,
     check_box_inside,
+    check_given_regions,
     check_mask_size,
     check_region,
     given_regions,
@@ -39,6 +40,7 @@ __all__ = [
     "as_regions",
     "case_digest",
     "check_box_inside",
+    "check_given_regions",
     "check_labels",
     "check_mask_size",
     "check_region",
@@ -51,4 +53,5 @@ __all__ = [
     "open_picture",
     "picture_digest",
     "picture_key",
+    "upright_size",
 ]

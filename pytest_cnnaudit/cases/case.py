@@ -29,11 +29,8 @@ class Case:
     source: the file and entry the case was read from, named first in error messages.
     annotated_size: (width, height) of the picture according to that file.
 
-    edited_from: the case this one is an edit of; a model's other inputs and error messages take that one.
-
-    `load_cases` sets `source` and `annotated_size`, an audit that edits pictures `edited_from`; none of these
-    counts when cases are compared. Paths, labels and regions are compared by value, pictures in memory by
-    identity.
+    `load_cases` sets `source` and `annotated_size`, neither of which counts when cases are compared. Paths,
+    labels and regions are compared by value, pictures in memory by identity.
     """
 
     image: Picture
@@ -44,7 +41,6 @@ class Case:
     group: str | int | None = None
     source: str | None = field(default=None, kw_only=True)
     annotated_size: tuple[int, int] | None = field(default=None, kw_only=True)
-    edited_from: Case | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.id is not None and (not isinstance(self.id, str) or not self.id):

@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture: TypeAlias = "str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]"
+
+
+SIZE_IN_HEADER = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "WEBP")
+"""Formats of which the size is known before a pixel is decoded."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+"""Exif's tag, and its values for a picture that lies on its side."""
 
 
 @runtime_checkable
@@ -57,6 +65,22 @@ def open_picture(image: HoldsImage | Picture) -> Image.Image:
     return _converted(picture, "RGB", where)
 
 
+def upright_size(image: HoldsImage | Picture) -> tuple[int, int]:
+    """Width and height of the upright picture, of a file by its header where that tells; raises as `open_picture`."""
+    path = image.image if isinstance(image, HoldsImage) else image
+    if isinstance(path, str | os.PathLike):
+        where = image.where if isinstance(image, HoldsImage) else _where(image)
+        with _opened(Path(path), where) as opened:
+            if opened.format in SIZE_IN_HEADER and (opened.format != "PNG" or _says_all_in_front(Path(path))):
+                from PIL import Image
+
+                _check_size(opened)
+                # Not PNG's own `getexif`, which decodes the pixels to look behind them.
+                turned = Image.Image.getexif(opened).get(ORIENTATION) in TURNED
+                return (opened.height, opened.width) if turned else opened.size
+    return open_picture(image).size
+
+
 def on_white(picture: Image.Image) -> Image.Image:
     """A picture with transparency on white, in RGB; any other as it is."""
     if picture.mode != "RGBA":
@@ -76,14 +100,7 @@ def read_picture(image: Picture, where: str) -> Image.Image:
     from PIL import Image
 
     if isinstance(image, str | os.PathLike):
-        path = Path(image)
-        if not path.is_file():
-            here = "" if path.is_absolute() else f" (in {Path.cwd()})"
-            raise CaseError(f"{where}: {'is a folder' if path.is_dir() else 'no such file'}: {path}{here}")
-        with _errors_as_case_errors(where, path), Image.open(path) as opened:
-            # Pillow hands EPS to Ghostscript: reading one would run a program out of a data file.
-            if opened.format == "EPS":
-                raise CaseError(f"{where}: is an EPS file (convert it to PNG or JPEG): {path}")
+        with _opened(Path(image), where) as opened:
             return _upright(opened)
     with _errors_as_case_errors(where, None):
         if isinstance(image, Image.Image):
@@ -114,14 +131,49 @@ def check_picture(image: object, where: str) -> None:
         )
 
 
+@contextmanager
+def _opened(path: Path, where: str) -> Iterator[Image.Image]:
+    """A file's picture, of which only the header is read; what is wrong with it is a `CaseError`."""
+    from PIL import Image
+
+    if not path.is_file():
+        here = "" if path.is_absolute() else f" (in {Path.cwd()})"
+        raise CaseError(f"{where}: {'is a folder' if path.is_dir() else 'no such file'}: {path}{here}")
+    with _errors_as_case_errors(where, path), Image.open(path) as opened:
+        # Pillow hands EPS to Ghostscript: reading one would run a program out of a data file.
+        if opened.format == "EPS":
+            raise CaseError(f"{where}: is an EPS file (convert it to PNG or JPEG): {path}")
+        yield opened
+
+
+def _says_all_in_front(path: Path) -> bool:
+    """Whether no chunk of a PNG file comes after its pixels, such as one with the orientation."""
+    with path.open("rb") as file:
+        file.seek(len(PNG_SIGNATURE))
+        pixels = False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if pixels and kind != b"IDAT":
+                return bool(kind == b"IEND")
+            pixels = kind == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
 def _upright(picture: Image.Image) -> Image.Image:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    _check_size(picture)
+    picture.load()
+    return ImageOps.exif_transpose(picture)
+
+
+def _check_size(picture: Image.Image) -> None:
+    from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and picture.width * picture.height > limit:
         raise Image.DecompressionBombError(f"{picture.width} × {picture.height}")
-    picture.load()
-    return ImageOps.exif_transpose(picture)
 
 
 @contextmanager

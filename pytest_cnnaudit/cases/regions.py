@@ -156,6 +156,12 @@ def check_region(region: Region, width: int, height: int, where: str) -> None:
         warnings.warn(message, CaseWarning, stacklevel=3)
 
 
+def check_given_regions(given: Sequence[Region] | None, width: int, height: int, where: str) -> None:
+    """Check regions that stand for a case's own against its upright picture's size, as `check_region` does."""
+    for one in given or ():
+        check_region(one, width, height, f"{where}: region")
+
+
 def check_box_inside(box: Box, width: int, height: int, where: str) -> None:
     """Raise `CaseError` for a box wholly outside a picture of this size."""
     if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:

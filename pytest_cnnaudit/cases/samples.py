@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -31,12 +31,10 @@ class InputRow:
 
     values: the numbers, as they were handed over.
     source: what error messages call the row, such as "case 3".
-    edited_from: the row this one is an edit of; error messages take that one.
     """
 
     values: npt.NDArray[Any]
     source: str | None = None
-    edited_from: InputRow | None = field(default=None, kw_only=True)
 
     # What a case may have and a row of numbers never does.
     label: ClassVar[None] = None

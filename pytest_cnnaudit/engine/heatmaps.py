@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit import metrics
-from pytest_cnnaudit.cases import Box, Mask
+from pytest_cnnaudit.cases import Region, as_regions
 from pytest_cnnaudit.engine.resampling import bilinear
 from pytest_cnnaudit.preprocessing import Geometry
 
 Floats: TypeAlias = npt.NDArray[np.float32]
-Region: TypeAlias = Box | Mask
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,7 @@ class Heatmaps:
 
     def _regions(self, region: Region | Sequence[Region] | None) -> Sequence[Sequence[Region]]:
         if region is not None:
-            union = (region,) if isinstance(region, (Box, Mask)) else tuple(region)
-            return [union] * len(self)
+            return [as_regions(region)] * len(self)
         missing = [index for index, regions in enumerate(self.regions) if not regions]
         if missing:
             raise ValueError(

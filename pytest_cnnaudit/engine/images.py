@@ -142,7 +142,7 @@ def _items(
     for picture in _pictures(images):
         if isinstance(picture, InputRow):
             [(row, geometry)] = _rows(picture.inputs[None], input_shape)
-            yield row, geometry, picture.edited_from or picture, made_by
+            yield row, geometry, picture, made_by
             continue
         if isinstance(picture, Readable) and isinstance(picture.case, InputRow):
             read = picture.read(preprocessing)
@@ -155,8 +155,7 @@ def _items(
             yield read.inputs, read.geometry, read.case, bound
             continue
         inputs, geometry = bound(picture)
-        # An edited case's pixels are no longer needed, and held until the batch is full they fill the memory.
-        yield inputs, geometry, (picture.edited_from or picture) if isinstance(picture, Case) else None, bound
+        yield inputs, geometry, picture if isinstance(picture, Case) else None, bound
 
 
 def _rows(

@@ -119,6 +119,7 @@ def cnnaudit_engine_options() -> Mapping[str, Any]:
 def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Engine:
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
     from pytest_cnnaudit.engine import Engine
+    from pytest_cnnaudit.engine.description import EngineDescription
     from pytest_cnnaudit.engine.models import is_model
     from pytest_cnnaudit.plugin.backend import check_keras_starts
 
@@ -136,10 +137,7 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     if not is_model(model):
         check_keras_starts()
-    if path is not None:
-        from pytest_cnnaudit.engine import load_model
-
-        model = load_model(path, given("cnnaudit_custom_objects"))
+    custom_objects = {} if path is None else given("cnnaudit_custom_objects")
     arguments = {
         "preprocessing": given("cnnaudit_preprocessing"),
         "class_names": given("cnnaudit_class_names"),
@@ -151,7 +149,11 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
         raise pytest.UsageError(
             f"The fixture cnnaudit_engine_options gives {twice[0]!r}, which has a fixture or option of its own"
         )
-    engine = Engine(model, **arguments, **more)
+    if path is None:
+        engine = Engine(model, **arguments, **more)
+    else:  # so that another process can build it
+        description = EngineDescription(path, custom_objects=custom_objects, **{**arguments, **more})
+        engine = Engine.from_description(description)
     run.describe_model(engine, path)
     return engine
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pytest_cnnaudit import Box, Case, CaseError, Preprocessing, load_cases
 from pytest_cnnaudit.audit.edited_cases import UNCHANGED
-from pytest_cnnaudit.audit.editing import CORNERS
+from pytest_cnnaudit.edits import CORNERS
 from pytest_cnnaudit.engine.models.keras.loading import load_model
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"

@@ -13,8 +13,7 @@ from PIL import Image
 from pytest_cnnaudit import Case, Engine, Preprocessing, load_cases, metrics
 from pytest_cnnaudit.audit.families.robustness import stays
 from pytest_cnnaudit.audit.judged_cases import Score
-from pytest_cnnaudit.audit.perturbing import Curves
-from pytest_cnnaudit.edits import as_pixels
+from pytest_cnnaudit.edits import Curves, as_pixels
 from pytest_cnnaudit.engine.cache import Cache
 from pytest_cnnaudit.findings import Threshold
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
@@ -453,13 +452,13 @@ class TestFaithful:
 
     def test_each_picture_has_a_random_order_of_its_own(self, audit, results, monkeypatch):
         orders = []
-        pictures = Curves.pictures
+        ranks = Curves.ranks
 
-        def watched(self, order, counts):
+        def watched(self, order):
             orders.append(tuple(order))
-            return pictures(self, order, counts)
+            return ranks(self, order)
 
-        monkeypatch.setattr(Curves, "pictures", watched)
+        monkeypatch.setattr(Curves, "ranks", watched)
         audit.assert_faithful(CASES, gain_at_least=-2)
         assert len(set(orders[1 : 2 * len(CASES) : 2])) == len(CASES)
 
@@ -487,43 +486,6 @@ def pixels(one):
 
 def grid_of(one):
     return pixels(one), Geometry.identity(4, 4), (4, 4)
-
-
-class TestCurves:
-    def test_fractions_are_of_the_pixels_not_of_the_cells(self):
-        # 3 columns of 5 pixels: their centres are in cells of 2, 1 and 2 columns.
-        one = Case(np.zeros((3, 5, 3), np.uint8))
-        curves = Curves(pixels(one), Geometry.identity(5, 3), (1, 3))
-        counts, shares = curves.steps(np.array([1, 0, 2]), 3)
-        assert counts.tolist() == [0, 1, 2, 3]
-        assert shares.tolist() == pytest.approx([0, 0.2, 0.6, 1])
-
-    def test_pixels_that_are_cropped_away_don_t_count(self):
-        one = Case(np.zeros((4, 8, 3), np.uint8))
-        _, geometry = Preprocessing(4, resize="crop", color="rgb")(one)
-        curves = Curves(pixels(one), geometry, (2, 2))
-        assert curves.steps(np.arange(4), 4)[1].tolist() == [0, 0.25, 0.5, 0.75, 1]
-
-    def test_cells_of_the_padding_hold_no_pixels(self):
-        one = Case(np.zeros((4, 8, 3), np.uint8))
-        _, geometry = Preprocessing(8, resize="pad", color="rgb")(one)
-        curves = Curves(pixels(one), geometry, (4, 1))  # the picture is in the two in the middle
-        assert curves.steps(np.arange(4), 4)[1].tolist() == [0, 0, 0.5, 1, 1]
-
-    def test_the_ends_are_the_blurred_the_filled_and_the_untouched_picture(self):
-        one = CASES[0]
-        curves = Curves(pixels(one), Geometry.identity(4, 4), (2, 2))
-        nothing, start, everything, covered = map(np.asarray, curves.pictures(np.arange(4), np.array([0, 4])))
-        np.testing.assert_array_equal(nothing, np.asarray(curves.blurred))
-        np.testing.assert_array_equal(start, one.image)
-        np.testing.assert_array_equal(everything, one.image)
-        assert (covered == np.rint(one.image.reshape(-1, 3).mean(axis=0))).all()
-
-    @pytest.mark.parametrize("shape", [(6, 6, 1), (6, 6, 4)])
-    def test_grey_pictures_and_transparent_ones(self, shape):
-        one = Case(np.random.default_rng(1).integers(0, 256, shape, np.uint8))
-        made = list(Curves(pixels(one), Geometry.identity(6, 6), (2, 2)).pictures(np.arange(4), np.array([2])))
-        assert [np.asarray(image).shape for image in made] == [shape, shape]
 
 
 @pytest.fixture(scope="module")

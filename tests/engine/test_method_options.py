@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from distances import distance
 from keras import layers
-from networks import PICTURE, Listening, one_conv
+from networks import PICTURE, Listening
 
 from pytest_cnnaudit import Engine
 from pytest_cnnaudit.engine import methods
@@ -155,11 +155,13 @@ def test_a_layer_the_score_does_not_depend_on(method):
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
-def test_what_a_method_is_called_with_is_checked_before_anything_is_computed(method, words, several, monkeypatch):
-    engine = Engine(one_conv())
-    monkeypatch.setattr(engine, "_probes", None)
+def test_what_a_method_is_called_with_is_checked_before_anything_is_computed(method, words, several):
+    """No picture is taken from the stream of them."""
+    taken = []
+    stream = (taken.append(picture) or picture for picture in np.zeros((2, 2, 2, 3), np.uint8))
     with pytest.raises(TypeError, match=f"^method is {words}"):
-        engine.heatmaps(PICTURE, method=["grad-cam", method] if several else method)
+        networks.worked_example().heatmaps(stream, method=["grad-cam", method] if several else method)
+    assert taken == []
 
 
 @pytest.mark.one_backend

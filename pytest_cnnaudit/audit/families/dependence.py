@@ -21,24 +21,22 @@ from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.edited_cases import (
     UNCHANGED,
     Check,
-    Edits,
     ask_about_edits,
+    is_changed,
     patch_problem,
     region_problem,
     views_of_edits,
 )
-from pytest_cnnaudit.audit.editing import CORNERS, Place, hidden_and_controls, object_alone, on_backgrounds, patched
 from pytest_cnnaudit.audit.judged_cases import Judged, Score
 from pytest_cnnaudit.audit.limits import EXCESS, as_limits, listed
-from pytest_cnnaudit.audit.populations import Images, Region, as_population, check_have_regions, given_regions
+from pytest_cnnaudit.audit.populations import Images, as_population, check_have_regions
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, check_labels_of, classes_of
-from pytest_cnnaudit.cases import Box, Case, CaseError, Picture
+from pytest_cnnaudit.cases import Box, Case, CaseError, Picture, Region, given_regions, on_white, open_picture
 from pytest_cnnaudit.checks import number
-from pytest_cnnaudit.edits import Fill
+from pytest_cnnaudit.edits import CORNERS, Alone, Edit, Fill, Patch, Place, hidden_and_controls, on_backgrounds, patched
 from pytest_cnnaudit.engine.passes import class_evidence
 from pytest_cnnaudit.findings import Finding, Threshold
-from pytest_cnnaudit.preprocessing import on_white, open_picture
 
 
 @assertion(
@@ -83,8 +81,8 @@ def assert_object_matters(
         drop = float(metrics.probability_drop(whole, hidden, controls))
         return Score(drop, note=f"P {whole:.3f}, hidden {hidden:.3f}, controls {np.mean(controls):.3f}")
 
-    make = functools.partial(hidden_and_controls, fill=fill)
-    return _depends(context, cases, limits, Rule(**rule), region, target, make, score, chance=0.0)
+    changed = hidden_and_controls(fill)
+    return _depends(context, cases, limits, Rule(**rule), region, target, changed, score, chance=0.0)
 
 
 @assertion(
@@ -131,8 +129,7 @@ def assert_object_suffices(
             f"excess_at_least is {excess_at_least!r}, but {context.engine.num_classes} classes that do not exclude "
             "each other have no chance level: leave it to keep_at_least"
         )
-    make = functools.partial(object_alone, fill=fill)
-    return _depends(context, cases, limits, Rule(**rule), region, target, make, score, chance=chance)
+    return _depends(context, cases, limits, Rule(**rule), region, target, [Alone(fill)], score, chance=chance)
 
 
 @assertion(
@@ -170,11 +167,11 @@ def assert_ignores_patch(
     passes with all. A case that the patch leaves as it is, since it shows the same already, is unscorable and
     counts as not passed.
     """
-    shown = _not_clear(_picture(patch, "patch"))
-    make = functools.partial(patched, patch=shown, place=_place(where), size=_size(size, where))
-    check = functools.partial(patch_problem, place=where)
+    shown, place = _not_clear(_picture(patch, "patch")), _place(where)
+    pasted = Patch(shown, _size(size, where))
+    check = functools.partial(patch_problem, patch=pasted, place=place)
     limits = (Threshold("share of places that keep the class", 1.0, "at_least"),)
-    return _keeps(context, cases, limits, Rule(**rule), None, make, check)
+    return _keeps(context, cases, limits, Rule(**rule), None, patched(pasted, place), check)
 
 
 @assertion(
@@ -212,9 +209,8 @@ def assert_ignores_background(
     limits = (Threshold("share of backgrounds that keep the class", number(at_least, "at_least", 0, 1), "at_least"),)
     given = given_regions(region)
     check_have_regions(as_population(cases), given)
-    make = functools.partial(on_backgrounds, grounds=grounds)
     check = functools.partial(region_problem, single=isinstance(cases, Case))
-    return _keeps(context, cases, limits, Rule(**rule), given, make, check)
+    return _keeps(context, cases, limits, Rule(**rule), given, on_backgrounds(grounds), check)
 
 
 def _depends(
@@ -224,7 +220,7 @@ def _depends(
     rule: Rule,
     region: Region | Sequence[Region] | None,
     target: Target,
-    make: Edits,
+    changed: Sequence[Edit],
     score: Callable[[float, list[float]], Score],
     *,
     chance: float | None,
@@ -235,7 +231,7 @@ def _depends(
     targets, aim = classes_of(context, population, target)
     before = context.cache.predictions(population).probabilities
     check = functools.partial(region_problem, single=isinstance(cases, Case))
-    asked = ask_about_edits(context, population, given, make, check)
+    asked = ask_about_edits(context, population, given, changed, check)
     scores = []
     for whole, logits, problem, one in zip(before, asked.logits, asked.problems, targets, strict=True):
         edited = context.engine.predictions(logits).probabilities[:, one].tolist()
@@ -252,18 +248,18 @@ def _keeps(
     limits: tuple[Threshold, ...],
     rule: Rule,
     given: tuple[Region, ...] | None,
-    make: Edits,
+    changed: Sequence[Edit],
     check: Check,
 ) -> Finding:
     """Judges in how many of each case's edited pictures the predicted class stays the same."""
     population = as_population(cases, pictures=True)
     check_labels_of(context, population)
     predicted = context.cache.predictions(population)
-    asked = ask_about_edits(context, population, given, make, check)
+    asked = ask_about_edits(context, population, given, changed, check)
     scores = []
     for index, (before, logits) in enumerate(zip(predicted.logits, asked.logits, strict=True)):
         problem = asked.problems[index]
-        if problem or not asked.changed[index]:
+        if problem or not is_changed(context, asked, index, before):
             scores.append(Score(None, unscorable=problem or UNCHANGED))
             continue
         top, others = int(np.argmax(before)), dict.fromkeys(np.argmax(logits, axis=1).tolist())

@@ -5,29 +5,29 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
-from pytest_cnnaudit import edits, metrics
+from pytest_cnnaudit import metrics
 from pytest_cnnaudit.audit import case_evidence
 from pytest_cnnaudit.audit.assertions import assertion
 from pytest_cnnaudit.audit.case_findings import case_finding
-from pytest_cnnaudit.audit.compared_maps import noted, unranked
+from pytest_cnnaudit.audit.compared_maps import Floats, noted, unranked
 from pytest_cnnaudit.audit.context import Context
-from pytest_cnnaudit.audit.editing import Subject
+from pytest_cnnaudit.audit.edited_cases import original_with, seen_by
 from pytest_cnnaudit.audit.judged_cases import Judged, Score
-from pytest_cnnaudit.audit.perturbing import Curves, Floats, with_picture
-from pytest_cnnaudit.audit.populations import Images, as_population, where
+from pytest_cnnaudit.audit.populations import Images, as_population
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, explain
-from pytest_cnnaudit.cases import Case, InputRow, Sample
+from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import integer, number
+from pytest_cnnaudit.edits import RandomOrder, Subject, cells_after, curves_of, edited, steps_of
 from pytest_cnnaudit.findings import Curve, Finding, Threshold, View
 from pytest_cnnaudit.findings import Curves as Chart
-from pytest_cnnaudit.preprocessing import on_white, open_picture
 
 if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Heatmaps
@@ -98,72 +98,62 @@ def _mean_areas(judgeable: Sequence[_Areas]) -> str:
     return f"insertion − deletion: {own:.3f} by the heatmaps, {random:.3f} at random"
 
 
+@dataclass(frozen=True, eq=False)
+class ByRelevance:
+    """Cells in the order of a heatmap, the most relevant first."""
+
+    heatmap: npt.NDArray[np.float32]
+
+    def __call__(self, _: Subject) -> npt.NDArray[np.intp]:
+        """The flat positions of the cells, whatever the image."""
+        return metrics.relevance_order(self.heatmap)
+
+
 def _curves(
     context: Context, cases: Sequence[Sample], maps: Heatmaps, usable: Sequence[int], steps: int
 ) -> list[_Areas]:
-    """Insertion and deletion by each heatmap and in random order; all cases' pictures are predicted together."""
+    """Insertion and deletion by each heatmap and in random order; all cases' images are predicted together."""
     if not usable:
         return []
-    lengths: list[int] = []
-    fractions: list[Floats] = []
-
-    def edited() -> Iterator[Sample]:
-        for index in usable:
-            curves, order, random = _orders(context, cases[index], maps, index)
-            # The ends of both are the same, whatever the order between.
-            (counts, shares), (inner, random_shares) = curves.steps(order, steps), curves.steps(random, steps)
-            fractions.extend([shares, random_shares])
-            lengths.append(len(counts))
-            for picture in curves.pictures(order, counts):
-                yield with_picture(cases[index], picture)
-            for picture in curves.pictures(random, inner[1:-1]):
-                yield with_picture(cases[index], picture)
-
-    probabilities = context.engine.predict(edited()).probabilities
-    areas, start = [], 0
-    for position, (index, length) in enumerate(zip(usable, lengths, strict=True)):
-        rows = probabilities[start : start + 4 * length - 4, maps.targets[index]]
-        start += len(rows)
-        own = rows[: 2 * length].reshape(length, 2)
-        random = np.concatenate([own[:1], rows[2 * length :].reshape(length - 2, 2), own[-1:]])
-        areas.append(_Areas(fractions[2 * position], own, fractions[2 * position + 1], random))
+    grid, counts = _grid(maps), cells_after(maps.maps[0].size, steps)
+    # Of the random order only what lies between: the ends are the same, whatever the order.
+    at_random = steps_of(RandomOrder(maps.maps[0].size), grid, counts[1:-1])
+    images = edited(
+        (
+            original_with(context, cases[index], index, maps.geometries[index]),
+            [*steps_of(ByRelevance(maps.maps[index]), grid, counts), *at_random],
+        )
+        for index in usable
+    )
+    probabilities = context.engine.predict([image for of_case in images for image in of_case]).probabilities
+    areas = []
+    for index, of_case, rows in zip(usable, images, np.split(probabilities, len(usable)), strict=True):
+        subject = of_case[0].subject(seen_by(context, cases[index]))
+        orders = ByRelevance(maps.maps[index]), RandomOrder(maps.maps[0].size)
+        shares, random_shares = (curves_of(subject, grid).shares(order(subject), counts) for order in orders)
+        own, random = np.split(rows[:, maps.targets[index]].reshape(-1, 2), [len(counts)])
+        areas.append(_Areas(shares, own, random_shares, np.concatenate([own[:1], random, own[-1:]])))
     return areas
 
 
-def _orders(context: Context, case: Sample, maps: Heatmaps, index: int) -> tuple[Curves, Any, Any]:
-    """The pictures of a case's curves, the cells in the order of the heatmap, and in a random one."""
-    grid = (maps.signed.shape[1], maps.signed.shape[2])
-    order = metrics.relevance_order(maps.maps[index])
-    pixels, geometry = _pixels(context, case), maps.geometries[index]
-    subject = Subject(where(case, index), pixels, (), geometry, context.seed)
-    # An order of its own for each picture: one for all would have its luck in every value.
-    return Curves(pixels, geometry, grid), order, subject.random("order").permutation(len(order))
-
-
-def _pixels(context: Context, case: Sample) -> Any:
-    """A picture's pixels `(H, W, C)`; model input itself, of any number of channels."""
-    if isinstance(case, InputRow):
-        return case.inputs
-    picture = open_picture(case)
-    if context.engine.preprocessing.bound(context.engine.input_shape).color != "rgba":
-        picture = on_white(picture)  # as the preprocessing does it, so that it is edited as it is seen
-    return edits.as_pixels(picture)
+def _grid(maps: Heatmaps) -> tuple[int, int]:
+    return (maps.signed.shape[1], maps.signed.shape[2])
 
 
 def _curve_views(context: Context, case: Sample, maps: Heatmaps, index: int, areas: _Areas) -> list[View]:
     """The images half-way of both curves, and the curves themselves."""
-    curves, order, _ = _orders(context, case, maps, index)
-    counts, shares = curves.steps(order, len(areas.fractions) - 1)
+    counts, shares = cells_after(maps.maps[index].size, len(areas.fractions) - 1), areas.fractions
     half = int(np.argmin(np.abs(shares - 0.5)))
     target = context.engine.classes.name(int(maps.targets[index]))
-    edited = zip(("inserted", "deleted"), curves.pictures(order, counts[half : half + 1]), strict=True)
+    original = original_with(context, case, index, maps.geometries[index])
+    [half_way] = edited([(original, steps_of(ByRelevance(maps.maps[index]), _grid(maps), counts[half : half + 1]))])
     views = [
         View(
-            f"the most relevant {shares[half]:.0%} {name}",
-            picture=case_evidence.further_case(with_picture(case, image), embed=context.embeds),
+            f"the most relevant {shares[half]:.0%} {image.edit.title}",
+            picture=case_evidence.edited_image(image, seen_by(context, case), embed=context.embeds),
             note=f"P({target}) {areas.probabilities[half, column]:.3f}",
         )
-        for column, (name, image) in enumerate(edited)
+        for column, image in enumerate(half_way)
     ]
     chart = Chart(across="share of pixels inserted or deleted", up=f"P({target})", lines=areas.lines)
     return [*views, View("Insertion and deletion, step by step", chart=chart)]

@@ -14,7 +14,7 @@ from pytest_cnnaudit.audit.case_findings import case_finding
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged, Score
 from pytest_cnnaudit.audit.limits import EXCESS, as_limits, excess_limit
-from pytest_cnnaudit.audit.populations import Region, as_population, check_have_regions, given_regions, where
+from pytest_cnnaudit.audit.populations import as_population, check_have_regions, where
 from pytest_cnnaudit.audit.region_measures import (
     MASS,
     RegionMeasure,
@@ -28,7 +28,7 @@ from pytest_cnnaudit.audit.region_measures import (
 )
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, explain
-from pytest_cnnaudit.cases import Case, check_region
+from pytest_cnnaudit.cases import Case, Region, check_given_regions, given_regions
 from pytest_cnnaudit.checks import number
 from pytest_cnnaudit.engine.passes import class_evidence
 from pytest_cnnaudit.findings import Finding, Threshold
@@ -265,5 +265,4 @@ def assert_avoids(
 def _check_given(given: Sequence[Region] | None, maps: Heatmaps, cases: Sequence[Case]) -> None:
     """The cases' own regions were checked when their pictures were read; these stand for them in every picture."""
     for index, (case, geometry) in enumerate(zip(cases, maps.geometries, strict=True)):
-        for one in given or ():
-            check_region(one, geometry.source_width, geometry.source_height, f"{where(case, index)}: region")
+        check_given_regions(given, geometry.source_width, geometry.source_height, where(case, index))

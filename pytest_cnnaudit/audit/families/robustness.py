@@ -18,12 +18,13 @@ from pytest_cnnaudit.audit.compared_maps import CORRELATION, Floats, correlation
 from pytest_cnnaudit.audit.context import Context
 from pytest_cnnaudit.audit.judged_cases import Judged, Score, no_evidence
 from pytest_cnnaudit.audit.limits import EXCESS, as_limits, holds
-from pytest_cnnaudit.audit.perturbing import MapMove, PictureMove, as_heatmap, as_move
+from pytest_cnnaudit.audit.moves import MapMove, as_heatmap, as_move
 from pytest_cnnaudit.audit.populations import Images, as_population
 from pytest_cnnaudit.audit.rule import Rule, RuleArguments
 from pytest_cnnaudit.audit.targets import Target, explain
 from pytest_cnnaudit.cases import Case, Sample
 from pytest_cnnaudit.checks import integer, number
+from pytest_cnnaudit.edits import PictureMove, TransformedImage
 from pytest_cnnaudit.findings import Finding, Threshold, View
 
 if TYPE_CHECKING:
@@ -137,8 +138,9 @@ def assert_follows(
     move.check_cases(population)
     maps, aim = explain(context, population, target, method, layer)
     move.check_grid(*maps.signed.shape[1:])
+    transformed = [TransformedImage(case, move.transform) for case in population]
     moved = context.engine.heatmaps(
-        (move.case(case) for case in population),
+        transformed,
         target=maps.targets.tolist(),
         method=method,
         layer=layer,
@@ -156,7 +158,7 @@ def assert_follows(
         scores.append(score)
 
     def views(index: int) -> list[View]:
-        return [map_view(context, move.name, move.case(population[index]), moved, index, scores[index])]
+        return [map_view(context, move.name, transformed[index], moved, index, scores[index])]
 
     judged = Judged(population, scores, limits, isinstance(cases, Case), CORRELATION)
     return case_finding(context, judged, Rule(**rule), target=aim, maps=maps, views=views)

@@ -124,11 +124,6 @@ class Climbs(Protocol):
         """One channel of the layer's output, `(N, h, w)` or `(N,)`."""
 
 
-def start_keras() -> None:
-    """Imports Keras; what that raises says why it can't start."""
-    importlib.import_module("pytest_cnnaudit.engine.models.keras.backends")
-
-
 def is_model(source: object) -> TypeGuard[Model]:
     """Whether this is a `Model` already."""
     return all(callable(getattr(type(source), name, None)) for name in ("compute", "identity"))

@@ -1,4 +1,4 @@
-"""Annotation files become cases, and what is wrong in them is said with file, field and value."""
+"""Cases of COCO JSON files, and what is wrong in them with file, field and value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ import pytest
 from PIL import Image
 from skimage import draw
 
-from pytest_cnnaudit.cases import Box, Case, CaseError, CaseWarning, Mask, check_regions, load_cases
-from pytest_cnnaudit.preprocessing import Preprocessing
-
-# --- COCO ------------------------------------------------------------------------------------------------
+from pytest_cnnaudit.cases import Box, Case, CaseError, CaseWarning, Mask, check_regions, load_cases, open_picture
 
 
 def _coco() -> dict[str, Any]:
@@ -88,7 +85,7 @@ def test_images_may_lie_outside_the_folder(tmp_path: Path) -> None:
     Image.new("L", (2, 2), 9).save(tmp_path / "a.png")
     data = {"images": [{"id": 1, "file_name": "../a.png"}], "annotations": [], "categories": []}
     case = load_cases(_write(tmp_path / "annotations", data))[0]
-    assert Preprocessing(1, color="grayscale")(case)[0].tolist() == [[[9]]]
+    assert np.asarray(open_picture(case)).tolist() == [[9, 9], [9, 9]]
 
 
 def _segmented(tmp_path: Path, segmentation: object, **more: Any) -> Case:
@@ -332,271 +329,10 @@ def test_not_json(tmp_path: Path, text: str | bytes, message: str) -> None:
         load_cases(path)
 
 
-# --- Pascal VOC ------------------------------------------------------------------------------------------
-
-BOUNDS = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
-OBJECT = f"<object><name>{{}}</name>{BOUNDS}{{}}</object>"
-
-
-def _voc(tmp_path: Path, *objects: str, before: str = "", size: str = "", name: str = "one") -> Path:
-    for folder in ("Annotations", "JPEGImages"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-    text = f"{before}<annotation><filename>{name}.jpg</filename>{size}{''.join(objects)}</annotation>"
-    (tmp_path / f"Annotations/{name}.xml").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-def test_voc_counts_pixels_from_one_and_includes_the_last(tmp_path: Path) -> None:
-    size = "<size><width>353</width><height>500</height><depth>3</depth></size>"
-    path = _voc(tmp_path, OBJECT.format("dog", 48, 240, 195, 371, ""), size=size)
-    (case,) = load_cases(path)
-    assert case == Case(tmp_path / "JPEGImages/one.jpg", label="dog", region=Box(47, 239, 195, 371), id="one")
-    assert case.annotated_size == (353, 500)
-
-
-def test_voc_one_pixel(tmp_path: Path) -> None:
-    (case,) = load_cases(_voc(tmp_path, OBJECT.format("dog", 1, 1, 1, 1, "")))
-    assert case.region == Box(0, 0, 1, 1)
-
-
-def test_voc_several_objects(tmp_path: Path) -> None:
-    part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
-    path = _voc(
-        tmp_path,
-        OBJECT.format("dog", 1, 1, 2, 2, part),
-        OBJECT.format("person", 3.5, 3, 4, 4, "<difficult>1</difficult>"),
-        OBJECT.format("stamp", 7, 7, 8, 8, "<forbidden>1</forbidden>"),
-        size="<size><width>0</width><height>0</height></size>",
-    )
-    (case,) = load_cases(path)
-    assert case.label == ("dog", "person")
-    assert case.region == (Box(0, 0, 2, 2), Box(2.5, 2, 4, 4))
-    assert case.forbidden == Box(6, 6, 8, 8)
-    assert case.annotated_size is None
-
-
-def test_voc_is_sorted_by_name_and_may_be_without_objects(tmp_path: Path) -> None:
-    _voc(tmp_path, name="b")
-    cases = load_cases(_voc(tmp_path, name="a"))
-    assert [(case.id, case.label, case.region) for case in cases] == [("a", None, None), ("b", None, None)]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            OBJECT.format("dog", 5, 1, 4, 9, ""),
-            "one.xml: object[0].bndbox: right is 4 (must be > left, which is 4)",
-        ),
-        (OBJECT.format("dog", "x", 1, 4, 9, ""), "one.xml: object[0].bndbox.xmin: is 'x' (must be a number)"),
-        (OBJECT.format("dog", "nan", 1, 4, 9, ""), "one.xml: object[0].bndbox.xmin: is nan (must be finite)"),
-        (OBJECT.format("dog", "", 1, 4, 9, ""), "one.xml: object[0].bndbox: 'xmin' is missing"),
-        (OBJECT.format("", 1, 1, 4, 9, ""), "one.xml: object[0]: 'name' is missing"),
-        ("<object><name>dog</name></object>", "one.xml: object[0]: 'bndbox' is missing"),
-        (
-            OBJECT.format("dog", 1, 1, 4, 9, "<forbidden>maybe</forbidden>"),
-            "one.xml: object[0].forbidden is 'maybe' (must be true or false)",
-        ),
-        ("<size><width>wide</width></size>", "one.xml: size.width: is 'wide' (must be a number)"),
-        ("</annotation>", "one.xml: is not XML"),
-    ],
-)
-def test_voc_errors(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(CaseError, match=re.escape(message)):
-        load_cases(_voc(tmp_path, text))
-
-
-BOMB = '<!DOCTYPE bomb [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_voc_with_a_doctype_is_refused(tmp_path: Path, encoding: str) -> None:
-    path = _voc(tmp_path)
-    text = f'<?xml version="1.0" encoding="{encoding}"?>{BOMB}<annotation><filename>&b;</filename></annotation>'
-    (path / "Annotations/one.xml").write_bytes(text.encode(encoding))
-    with pytest.raises(CaseError, match=r"one\.xml: has a DOCTYPE 'bomb'"):
-        load_cases(path)
-
-
-def test_voc_of_something_else(tmp_path: Path) -> None:
-    path = _voc(tmp_path)
-    (path / "Annotations/one.xml").write_text("<html/>")
-    with pytest.raises(CaseError, match=r"one\.xml: begins with <html> \(must be <annotation>\)"):
-        load_cases(path)
-    (path / "Annotations/one.xml").write_text("<annotation/>")
-    with pytest.raises(CaseError, match=r"one\.xml: 'filename' is missing"):
-        load_cases(path)
-
-
-def test_voc_without_pictures_or_annotations(tmp_path: Path) -> None:
-    (tmp_path / "Annotations").mkdir()
-    with pytest.raises(CaseError, match="has Annotations, but no folder JPEGImages"):
-        load_cases(tmp_path)
-    (tmp_path / "JPEGImages").mkdir()
-    with pytest.raises(CaseError, match="holds no case"):
-        load_cases(tmp_path)
-
-
-# --- CSV -------------------------------------------------------------------------------------------------
-
-HEADER = "image,label,left,top,right,bottom"
-
-
-def _csv(tmp_path: Path, *rows: str, header: str = HEADER) -> Path:
-    path = tmp_path / "cases.csv"
-    path.write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
-    return path
-
-
-def test_csv(tmp_path: Path) -> None:
-    path = _csv(tmp_path, "a.png,cat,1,2,3.5,4", "", '"b,c.png",tabby cat,,,,', "d.png,,,,,", "e.png,12,,,,")
-    cases = load_cases(path)
-    assert list(cases) == [
-        Case(tmp_path / "a.png", label="cat", region=Box(1, 2, 3.5, 4), id="a.png"),
-        Case(tmp_path / "b,c.png", label="tabby cat", id="b,c.png"),
-        Case(tmp_path / "d.png", id="d.png"),
-        Case(tmp_path / "e.png", label=12, id="e.png"),
-    ]
-    assert cases[1].source == f"{path}: line 4: image 'b,c.png'"
-
-
-def test_csv_rows_of_one_image_are_a_union(tmp_path: Path) -> None:
-    (case,) = load_cases(_csv(tmp_path, "a.png,cat,0,0,1,1", "a.png,cat,2,2,3,3", "a.png,,4,4,5,5"))
-    assert case.label == "cat"
-    assert case.region == (Box(0, 0, 1, 1), Box(2, 2, 3, 3), Box(4, 4, 5, 5))
-
-
-def test_csv_optional_columns_in_any_order(tmp_path: Path) -> None:
-    path = _csv(
-        tmp_path,
-        "true,one,p1,a.png,,0,0,1,1",
-        "false,one,p1,a.png,cat,2,2,3,3",
-        ",two,,a.png,dog,4,4,5,5",
-        header=f"forbidden,id,group,{HEADER}",
-    )
-    one, two = load_cases(path)
-    assert (one.id, one.group, one.label) == ("one", "p1", "cat")
-    assert (one.region, one.forbidden) == (Box(2, 2, 3, 3), Box(0, 0, 1, 1))
-    assert (two.id, two.group, two.label, two.region) == ("two", None, "dog", Box(4, 4, 5, 5))
-
-
-def test_csv_from_a_spreadsheet(tmp_path: Path) -> None:
-    text = f"{HEADER}\r\na.png , cat, 1, 2, 3, 4\r\n"
-    (tmp_path / "cases.csv").write_bytes(text.encode("utf-8-sig"))
-    (case,) = load_cases(tmp_path / "cases.csv")
-    assert (case.id, case.label, case.region) == ("a.png", "cat", Box(1, 2, 3, 4))
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (["a.png,cat,1,2,3"], "cases.csv: line 2: has 5 cells (must be 6"),
-        (["a.png,cat,1,2,3,4,5"], "cases.csv: line 2: has 7 cells (must be 6"),
-        (["a.png,cat,,,,", "b.png,cat,1,x,3,4"], "cases.csv: line 3: top is 'x' (must be a number)"),
-        (["a.png,cat,1,,3,4"], "cases.csv: line 2: top is '' (must be a number)"),
-        (["a.png,cat,1,2,inf,4"], "cases.csv: line 2: right is inf (must be finite)"),
-        (["a.png,cat,3,2,1,4"], "cases.csv: line 2: right is 1 (must be > left, which is 3)"),
-        ([",cat,1,2,3,4"], "cases.csv: line 2: image is empty"),
-        (
-            ["a.png,cat,1,2,3,4", "a.png,dog,1,2,3,4"],
-            "cases.csv: line 3: label is 'dog', but 'a.png' has 'cat' above (a case has one label; an id",
-        ),
-        (
-            ["a.png,cat,,,,", "a.png,cat,,,,"],
-            "cases.csv: line 2: left, top, right and bottom are empty ('a.png' has",
-        ),
-        (['a.png,"cat,1,2,3,4'], "cases.csv: line 2: is not CSV (unexpected end of data)"),
-        ([], "cases.csv: holds no case"),
-    ],
-)
-def test_csv_errors(tmp_path: Path, rows: list[str], message: str) -> None:
-    with pytest.raises(CaseError, match=re.escape(message)):
-        load_cases(_csv(tmp_path, *rows))
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        (
-            "image,label,left,top,right",
-            "cases.csv: line 1: column 'bottom' is missing (columns: image, label",
-        ),
-        ("image;label;left;top;right;bottom", "cases.csv: line 1: column 'image' is missing"),
-        (
-            f"{HEADER},forbiden",
-            "line 1: column 'forbiden' is unknown (did you mean 'forbidden'?) (known: image",
-        ),
-        (f"{HEADER},label", "line 1: column 'label' is there twice"),
-    ],
-)
-def test_csv_header_errors(tmp_path: Path, header: str, message: str) -> None:
-    with pytest.raises(CaseError, match=re.escape(message)):
-        load_cases(_csv(tmp_path, header=header))
-
-
-def test_csv_optional_column_errors(tmp_path: Path) -> None:
-    header = f"{HEADER},forbidden,id"
-    with pytest.raises(CaseError, match=r"line 2: forbidden is 'maybe' \(must be true or false\)"):
-        load_cases(_csv(tmp_path, "a.png,cat,1,2,3,4,maybe,", header=header))
-    with pytest.raises(CaseError, match=r"line 2: left, top, right and bottom are empty \(a forbidden row needs a box"):
-        load_cases(_csv(tmp_path, "a.png,cat,,,,,true,", header=header))
-    with pytest.raises(CaseError, match=r"line 3: image is 'b\.png', but id 'x' is 'a\.png' above"):
-        load_cases(_csv(tmp_path, "a.png,cat,1,2,3,4,,x", "b.png,cat,1,2,3,4,,x", header=header))
-
-
-# --- Class folders, and all of them ----------------------------------------------------------------------
-
-
-def _picture(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (2, 2)).save(path)
-
-
-def test_class_folders(tmp_path: Path) -> None:
-    for name in ("dog/b.png", "cat/2.JPG", "cat/day 1/1.png", ".cache/x.png", "cat/.hidden.png"):
-        _picture(tmp_path / name)
-    (tmp_path / "cat/Thumbs.db").touch()
-    cases = load_cases(tmp_path)
-    assert [(case.id, case.label) for case in cases] == [
-        ("cat/2.JPG", "cat"),
-        ("cat/day 1/1.png", "cat"),
-        ("dog/b.png", "dog"),
-    ]
-    assert cases[0].image == tmp_path / "cat/2.JPG"
-
-
-def test_class_folders_named_by_digits_are_names(tmp_path: Path) -> None:
-    _picture(tmp_path / "10/a.png")
-    assert load_cases(tmp_path)[0].label == "10"
-
-
-def test_class_folder_errors(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match="holds no case"):
-        load_cases(tmp_path)
-    _picture(tmp_path / "loose.png")
-    with pytest.raises(CaseError, match=r"loose\.png: lies in no class folder"):
-        load_cases(tmp_path)
-    (tmp_path / "loose.png").unlink()
-    (tmp_path / "cat").mkdir()
-    (tmp_path / "cat/a.heic").touch()
-    with pytest.raises(CaseError, match=r"a\.heic: is not a picture of a known kind"):
-        load_cases(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("no.json", "no such file or folder"), ("cases.txt", r"not a known kind of cases \(must be \.json")],
-)
-def test_no_known_file(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "cases.txt").touch()
-    with pytest.raises(CaseError, match=message):
-        load_cases(tmp_path / name)
-
-
 def test_pictures_are_opened_only_when_used(tmp_path: Path) -> None:
     cases = load_cases(_write(tmp_path, _coco()))
     with pytest.raises(CaseError, match=r"cases\.json: image 'images/a\.png': no such file: .*a\.png"):
-        Preprocessing(4, color="rgb")(cases[0])
+        open_picture(cases[0])
 
 
 def test_cases_are_a_sequence(tmp_path: Path) -> None:
