@@ -17,7 +17,9 @@ def kit(kit, backend):
         warnings.simplefilter("ignore", DeprecationWarning)
         build_model().save(kit.model)
     # pytester forgets what a run in this process imported, and TensorFlow and JAX can't be imported twice.
-    import pytest_cnnaudit.engine.cache  # noqa: F401
+    import pytest_cnnaudit.engine.cache
+    import pytest_cnnaudit.engine.models.keras.loading
+    import pytest_cnnaudit.engine.models.keras.model  # noqa: F401
 
     return kit
 
