@@ -54,7 +54,7 @@ def test_same_arrays_everywhere(computed):
         assert all(np.abs(array).max(axis=(1, 2)).all() for name, array in arrays.items() if "map" in name)
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.combinations(BACKENDS, 2))
+@pytest.mark.parametrize(("one", "other"), [*itertools.combinations(BACKENDS, 2)])
 def test_backends_agree(computed, one, other):
     pairs = {name: (computed[one][name], computed[other][name]) for name in computed[one]}
     distances = {name: _distance(*pair) for name, pair in pairs.items()}
