@@ -1,4 +1,4 @@
-"""Insertion and deletion: areas computed step by step."""
+"""`assert_faithful`: known curves, and orders that are better or worse than a random one."""
 
 import hashlib
 
@@ -7,9 +7,8 @@ import pytest
 from colours import blank_case, evidence_of, judged, message_of, refused
 from explained import CASES, RISING, UNSCORABLE, case
 from PIL import Image
-from pytest_cnnaudit.audit.perturbing import Curves
 
-from pytest_cnnaudit.edits import as_pixels
+from pytest_cnnaudit.edits import Curves, as_pixels
 from pytest_cnnaudit.preprocessing import Geometry, open_picture
 
 
@@ -89,13 +88,13 @@ class TestFaithful:
 
     def test_each_picture_has_a_random_order_of_its_own(self, audit, results, monkeypatch):
         orders = []
-        pictures = Curves.pictures
+        ranks = Curves.ranks
 
-        def watched(self, order, counts):
+        def watched(self, order):
             orders.append(tuple(order))
-            return pictures(self, order, counts)
+            return ranks(self, order)
 
-        monkeypatch.setattr(Curves, "pictures", watched)
+        monkeypatch.setattr(Curves, "ranks", watched)
         audit.assert_faithful(CASES, gain_at_least=-2)
         assert len(set(orders[1 : 2 * len(CASES) : 2])) == len(CASES)
 
