@@ -13,7 +13,7 @@ from pytest_cnnaudit.engine import methods
 from pytest_cnnaudit.engine.methods import METHODS
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "honest.keras"
-ARCHITECTURES = {"MobileNetV2": (-1, 1), "EfficientNetV2B0": (0, 255)}
+ARCHITECTURES = {"MobileNetV2": (-1, 1)}
 SIDE = 96
 QUICK = {
     "rise": partial(methods.rise, masks=24),
@@ -30,7 +30,7 @@ a patch changes there is rounding."""
 
 def models():
     """Name, model and its input."""
-    for name in ("nested", "flat", "subclassed", "regularized"):
+    for name in ("nested", "flat", "subclassed", "regularized", "squeeze_and_excite"):
         yield name, networks.build(name), networks.pictures(5)
     for name, (low, high) in ARCHITECTURES.items():
         model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3), classes=7)

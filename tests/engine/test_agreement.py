@@ -63,7 +63,7 @@ def test_backends_agree(computed, one, other):
     of_the_picture = {name: pair for name, pair in pairs.items() if _is_of_the_picture(name)}
     correlations = {name: np.corrcoef(*(maps.ravel() for maps in pair))[0, 1] for name, pair in of_the_picture.items()}
     assert {name: value for name, value in correlations.items() if not value >= 0.9999} == {}
-    assert len(correlations) >= 5 * 6 + 2 * 2
+    assert len(correlations) >= 6 * 6 + 2
 
 
 def _is_of_the_picture(name):

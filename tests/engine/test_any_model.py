@@ -219,9 +219,25 @@ def both_orders():
     return last, first
 
 
+ORDERED = [(name, None) for name in METHODS] + [
+    (name, "conv1") for name, one in METHODS.items() if one.kind != "picture"
+]
+# A method of each kind; what the others make of the same arrays is NumPy's.
+OF_EACH_KIND = [
+    ("grad-cam", None),
+    ("grad-cam", "conv1"),
+    ("ablation-cam", "conv1"),
+    ("saliency", None),
+    ("rise", None),
+]
+
+
 @pytest.mark.parametrize(
     ("method", "layer"),
-    [(name, None) for name in METHODS] + [(name, "conv1") for name, one in METHODS.items() if one.kind != "picture"],
+    [
+        pytest.param(*one, marks=pytest.mark.every_backend if one in OF_EACH_KIND else pytest.mark.one_backend)
+        for one in ORDERED
+    ],
 )
 def test_channels_first_gives_what_channels_last_gives(both_orders, method, layer):
     last, first = both_orders
