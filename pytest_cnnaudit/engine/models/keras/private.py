@@ -1,6 +1,6 @@
 """Every private name of Keras and of its backends that is used here, and nowhere else.
 
-Each was seen in Keras 3.14.1 and 3.15.1, those of TensorFlow in 2.18 to 2.21. Where a later version has one no
+Each was seen in Keras 3.14.1 and 3.15.1, that of TensorFlow in 2.21.0. Where a later version has one no
 longer, this is the file to change.
 
 PYTEST_DONT_REWRITE
