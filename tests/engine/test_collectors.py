@@ -14,6 +14,8 @@ from pytest_cnnaudit.engine.probing import Probing
 from pytest_cnnaudit.engine.targets import Classes, Targets
 from pytest_cnnaudit.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.one_backend  # no model of Keras is computed
+
 TOY = Toy()
 MAKE = {
     "logits": Logits,

@@ -17,6 +17,8 @@ from pytest_cnnaudit import Case, Engine
 from pytest_cnnaudit.engine.description import EngineDescription
 from pytest_cnnaudit.engine.models import as_model, is_model
 
+pytestmark = pytest.mark.one_backend  # no model of Keras is computed
+
 HERE = Path(__file__).parent
 IMAGE = Case(np.array([[(255, 0, 0), (0, 0, 0)], [(0, 0, 0), (0, 255, 0)]], np.uint8))
 SIGMA = 1 / (1 + np.exp(-1))  # of the logits (1, 0)
