@@ -73,6 +73,10 @@ def test_what_help_and_docs_say(cnnaudit, pytestconfig):
         hooks.on_page_markdown("<!-- assertions -->\\n\\n<!-- methods -->\\n\\n<!-- options -->")
     )
 
+def test_option(cnnaudit, pytestconfig):
+    from pytest_cnnaudit.plugin import options
+    cnnaudit.check(f"images from {options.value(pytestconfig, 'site')}", 0, at_least=1)
+
 def test_typo(cnnaudit, cnnaudit_cases):
     cnnaudit.assert_is_sure(cnnaudit_cases, temprature=2)
 """
@@ -104,11 +108,12 @@ def page(folder, test):
 
 def test_the_terminal_says_what_was_found(ran):
     output, _, _ = ran
-    assert "3 failed, 1 passed" in output
+    assert "4 failed, 1 passed" in output
     assert "is_sure: failed: 0 of 2 cases pass (0.0 %); 50 % required (margin -0.5)" in output
     assert "a case passes with probability ≥ 0.5; mean 0.3" in output
     assert "settings: temperature 1000.0" in output
     assert "heatmaps: corner-cam at 'inner', target: label" in output
+    assert "images from north: failed: 0 < 1" in output
     assert "unexpected keyword argument 'temprature' (did you mean 'temperature'?)" in output
 
 
@@ -121,6 +126,7 @@ def test_the_record_has_the_finding_and_the_method(ran):
     assert (sure["outcome"], sure["n"], sure["passed"], sure["demands"]) == ("failed", 2, 0, demands)
     assert (typo["outcome"], typo["demands"]) == ("error", {})
     assert (corner["method"], corner["layer"]) == ("corner-cam", "inner")
+    assert "images from north" in [one["name"] for one in record["findings"]]
 
 
 def test_the_page_has_its_texts_and_settings(ran):
@@ -130,6 +136,7 @@ def test_the_page_has_its_texts_and_settings(ran):
     assert "A model that is not sure needs more pictures." in text
     assert "temperature 1000.0" in text
     assert "corner-cam" in page(ran[1], "test-corner")
+    assert "images from north" in page(ran[1], "test-option")
 
 
 def test_junit_has_the_message(ran):
@@ -137,6 +144,7 @@ def test_junit_has_the_message(ran):
     failures = {case.get("name"): case.find("failure") for case in cases}
     assert "is_sure: failed: 0 of 2 cases pass" in failures["test_sure"].get("message")
     assert "heatmaps: corner-cam" in failures["test_corner"].get("message")
+    assert "images from north: failed" in failures["test_option"].get("message")
 
 
 def test_help_has_each(ran):
@@ -156,3 +164,21 @@ def test_the_docs_tables_have_each(ran):
     )
     assert "| `corner-cam` | The corner of the picture, whatever is there. |" in text
     assert "| `--cnnaudit-site` | NAME |  | the clinic whose pictures these are |" in text
+
+
+def test_the_documentations_assertion_is_one(suite, request):
+    page = (request.config.rootpath / "docs" / "writing-tests.md").read_text("utf-8")
+    [conftest] = re.findall(r"^```python\n(# conftest\.py\nfrom typing .*?)^```", page, re.DOTALL | re.MULTILINE)
+    suite.pytester.makeconftest(conftest)
+    suite.write(
+        """
+def test_population(cnnaudit, cnnaudit_cases):
+    assert cnnaudit.assert_is_sure(cnnaudit_cases, at_least=0.9, mostly=0.5).mean > 0.99
+
+def test_single(cnnaudit):
+    cnnaudit.assert_is_sure(RED, at_least=1.5)
+"""
+    )
+    result = suite.run_apart()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E*at_least is 1.5; a number from 0 to 1 is expected*"])
