@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterable
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -49,7 +49,7 @@ def choice(value: Any, name: str, known: Iterable[str]) -> str:
     return value
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether it is an integer, Python's or NumPy's, and no boolean."""
     return isinstance(value, Integral) and not is_boolean(value)
 

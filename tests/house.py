@@ -252,9 +252,10 @@ def private_names(house: House) -> list[str]:
                     f"only {HOME_OF_PRIVATE_NAMES} may know it"
                 )
         classes = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+        here = {*NAMED_TUPLE, *_set_on_self(module.tree)}
         for node in [] if is_home else ast.walk(module.tree):
             owner, name = _reached(node)
-            if owner is not None and is_private(name) and name not in NAMED_TUPLE and not _is_own(owner, classes):
+            if owner is not None and is_private(name) and name not in here and not _is_own(owner, classes):
                 lines.append(
                     f"{module.at(node.lineno)}: {ast.unparse(owner)}.{name} is private; {advice}; "
                     f"what is Keras' or a backend's belongs in {HOME_OF_PRIVATE_NAMES}"
@@ -270,6 +271,18 @@ def _reached(node: ast.AST) -> tuple[ast.expr | None, str]:
         return None, ""
     called = ast.unparse(node.func).rpartition(".")[2].strip("_")
     return (node.args[0] if called in BY_NAME else None), str(node.args[1].value)
+
+
+def _set_on_self(tree: ast.Module) -> set[str]:
+    """Attributes that the module's own classes have: of another instance they are not another module's."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
 
 
 def _is_own(owner: ast.expr, classes: set[str]) -> bool:

@@ -167,6 +167,7 @@ def test_what_breaks_a_rule_is_told_with_its_place(build, rule, changes, expecte
         {COCO: "from pytest_cnnaudit.cases.case import Case\nfrom . import regions"},
         {"pytest_cnnaudit/plugin/hooks.py": "from pytest_cnnaudit.cli import main\nimport pytest_cnnaudit.audit"},
         {AUDIT: "class A:\n    def f(self): self._a, type(self)._a, super()._a, A._a, row._asdict(), self.__dict__"},
+        {AUDIT: "class A:\n    def f(self, other):\n        self._a = other._a"},
         {AUDIT: "class A:\n    @classmethod\n    def f(cls): return cls._a\nfrom __future__ import annotations"},
         {"pytest_cnnaudit/engine/models/keras/private.py": "from keras.src import backend\nmodel._layers"},
         {AUDIT: '"""' + "\n" * 400 + '"""\n' + "# comment\n\n" * 400 + LONG[:-6]},

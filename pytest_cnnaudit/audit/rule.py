@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from pytest_cnnaudit import gate
+from pytest_cnnaudit.checks import choice
 
 By: TypeAlias = Literal["label", "group"]
 
@@ -42,9 +43,8 @@ class Rule:
 
     def __post_init__(self) -> None:
         gate.judge(0, 1, mostly=self.mostly, confidence=self.confidence, min_n=self.min_n)
-        known = get_args(By)
-        if self.by is not None and (not isinstance(self.by, str) or self.by not in known):
-            raise ValueError(f"by is {self.by!r}; known: {', '.join(map(repr, known))}")
+        if self.by is not None:
+            choice(self.by, "by", get_args(By))
 
 
 ARGUMENTS: dict[str, tuple[str, Any]] = {one.name: (str(one.type), one.default) for one in fields(Rule)}

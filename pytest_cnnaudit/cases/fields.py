@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from pytest_cnnaudit.cases.errors import CaseError
+from pytest_cnnaudit.checks import is_integer
 
 Label: TypeAlias = str | int
 
@@ -49,7 +50,7 @@ def _as_label(value: object, where: str) -> Label:
         if not value:
             raise CaseError(f"{where} is an empty text (must be a class name)")
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if not is_integer(value):
         raise CaseError(f"{where} is {shortened(value)} (must be a class name, a class index, or a tuple of these)")
     index = operator.index(value)
     if index < 0:

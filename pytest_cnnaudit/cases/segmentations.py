@@ -12,6 +12,7 @@ from pytest_cnnaudit.cases.errors import CaseError
 from pytest_cnnaudit.cases.fields import finite_number, shortened
 from pytest_cnnaudit.cases.json_fields import get
 from pytest_cnnaudit.cases.regions import Mask
+from pytest_cnnaudit.checks import is_integer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ def segmented(segmentation: object, width: int, height: int, where: str) -> Mask
     if size != [height, width]:
         raise CaseError(f"{where}.size: is {size} (must be the image's [height, width], {[height, width]})")
     for index, count in enumerate(counts):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        if not is_integer(count) or count < 0:
             raise CaseError(f"{where}.counts[{index}]: is {count!r} (must be an int ≥ 0)")
     if sum(counts) != width * height:
         raise CaseError(f"{where}.counts: add up to {sum(counts)} (must be {width * height}, all pixels)")

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 from scipy.sparse import coo_array, csgraph
 from scipy.sparse.linalg import splu
 
+from pytest_cnnaudit.checks import choice
 from pytest_cnnaudit.edits.pixels import Coverage, Pixels, as_picture, as_pixels, block_sums, covered_part
 
 Fill: TypeAlias = Literal["mean", "blur", "noise", "inpaint"]
@@ -26,8 +27,7 @@ SMOOTH = 128  # cells that an equation for smooth colours is solved on, along th
 
 def check_fill(fill: object) -> None:
     """`ValueError` with the known ones for anything but a fill's name."""
-    if not isinstance(fill, str) or fill not in FILLS:
-        raise ValueError(f"fill is {fill!r}; known: {', '.join(repr(name) for name in FILLS)}")
+    choice(fill, "fill", FILLS)
 
 
 def filling(pixels: Pixels, fill: Fill, rng: np.random.Generator) -> Filling:

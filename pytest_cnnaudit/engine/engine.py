@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cnnaudit.cases import Case, Sample
+from pytest_cnnaudit.checks import choice, integer
 from pytest_cnnaudit.engine import outputs, patterns
 from pytest_cnnaudit.engine.ascent import Normalization, Parametrization
 from pytest_cnnaudit.engine.class_names import read_class_names
@@ -84,11 +85,10 @@ class Engine:
         progress: bool | None = None,
     ) -> None:
         self.model = opened(model)
-        if activation not in (None, *get_args(Activation)):
-            raise ValueError(f"activation is {activation!r}; known: 'softmax', 'sigmoid'")
-        whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
-        if batch_size is not None and not (whole and batch_size >= 1):
-            raise ValueError(f"batch_size is {batch_size!r}; a positive integer is expected")
+        if activation is not None:
+            choice(activation, "activation", get_args(Activation))
+        if batch_size is not None:
+            batch_size = integer(batch_size, "batch_size", 1)
         self.preprocessing = preprocessing_of(self.model) if preprocessing is None else preprocessing
         self.class_names = None if class_names is None else read_class_names(class_names)
         self.output = output
@@ -123,7 +123,7 @@ class Engine:
     def from_description(cls, description: EngineDescription) -> Engine:
         """The engine that `description` describes, in whatever process."""
         engine = cls(opened(description.source, description.custom_objects), **description.arguments)
-        vars(engine)["_description"] = description
+        engine._description = description
         return engine
 
     @property
@@ -359,8 +359,7 @@ class Engine:
         A list of layers gives `{path: Heatmaps}`, a list of methods `{name: Heatmaps}`, both together
         `{(path, name): Heatmaps}`, all from one pass of each batch.
         """
-        if score not in ("logit", "probability"):
-            raise ValueError(f"score is {score!r}; known: 'logit', 'probability'")
+        choice(score, "score", get_args(Score))
         methods = [find_method(one) for one in (method if isinstance(method, (list, tuple)) else [method])]
         names = list(layer) if isinstance(layer, (list, tuple)) else [layer]
         if not methods or not names:

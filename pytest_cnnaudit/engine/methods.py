@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from pytest_cnnaudit.checks import called, check_call
+from pytest_cnnaudit.checks import called, check_call, integer
 from pytest_cnnaudit.engine.probing import Probe
 from pytest_cnnaudit.engine.resampling import bilinear
 
@@ -152,7 +152,7 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Float
 
     The noise's σ is `noise`·(max X − min X); the last of the `samples` copies is without noise.
     """
-    _whole(samples=samples)
+    _check_counts(samples=samples)
     if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 < noise < np.inf:
         raise ValueError(f"noise is {noise!r}; a positive number is expected")
 
@@ -176,7 +176,7 @@ def integrated_gradients(probe: Probe, *, steps: int = 50) -> Floats:
     X′ is what a black picture becomes (zeros where the pictures are model input already); the integral is a
     Gauss–Legendre sum of `steps` gradients, so that Σ map = y(X) − y(X′) closely.
     """
-    _whole(steps=steps)
+    _check_counts(steps=steps)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     black = probe.black
 
@@ -196,7 +196,7 @@ def occlusion(probe: Probe, *, patch: int | None = None, stride: int | None = No
     height, width = probe.pictures.shape[1:3]
     patch = max(1, min(height, width) // 8) if patch is None else patch
     stride = max(1, patch // 2) if stride is None else stride
-    _whole(patch=patch, stride=stride)
+    _check_counts(patch=patch, stride=stride)
     if patch > min(height, width):
         raise ValueError(f"patch is {patch}, larger than the model's input of {height} × {width}")
     tops, lefts = (sorted({*range(0, side - patch, stride), side - patch}) for side in (height, width))
@@ -229,7 +229,7 @@ def rise(probe: Probe, *, masks: int = 1000, cells: int = 7, keep: float = 0.5) 
     bilinear interpolation and shifted by less than a cell. Without ȳ, the mean of the y(X ∘ m), all that a
     map would show is an offset. The masks are the same for every picture.
     """
-    _whole(masks=masks, cells=cells)
+    _check_counts(masks=masks, cells=cells)
     if not 0 < keep < 1:
         raise ValueError(f"keep is {keep!r}; a probability between 0 and 1 is expected")
     height, width = probe.pictures.shape[1:3]
@@ -261,10 +261,9 @@ def rise(probe: Probe, *, masks: int = 1000, cells: int = 7, keep: float = 0.5) 
     return np.asarray(maps, np.float32)
 
 
-def _whole(**parameters: int) -> None:
+def _check_counts(**parameters: int) -> None:
     for name, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}; a positive integer is expected")
+        integer(value, name, 1)
 
 
 # The table

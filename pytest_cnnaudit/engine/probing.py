@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cnnaudit.checks import integer
 from pytest_cnnaudit.engine.images import Batch, rows_that_fit
 from pytest_cnnaudit.engine.models import Ablates, Model
 from pytest_cnnaudit.engine.outputs import check_finite, class_scores, conventional
@@ -36,8 +37,7 @@ class Probing:
     show_progress: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}; an integer of at least 0 is expected")
+        integer(self.seed, "seed", 0)
 
 
 class Probe:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, stats
 
-from pytest_cnnaudit.checks import check_number
+from pytest_cnnaudit.checks import check_number, choice
 from pytest_cnnaudit.metrics.batches import FloatArray, Values, batched, indices, listed, refuse, unbatched
 from pytest_cnnaudit.metrics.localisation import TIE_DECIMALS, EmptyHeatmapError
 
@@ -144,8 +144,7 @@ counterclockwise, and back."""
 def moved(heatmap: ArrayLike, transform: str, *, back: bool = False) -> FloatArray:
     """The map as the `transform` of its picture (a name in `MOVES`) moves it, or as undoing it does; a copy."""
     maps, single = batched(heatmap, "heatmap")
-    if not isinstance(transform, str) or transform not in MOVES:
-        raise ValueError(f"transform is {transform!r}; known: {', '.join(MOVES)}")
+    choice(transform, "transform", MOVES)
     found = np.array(MOVES[transform][back](maps))
     return found[0] if single else found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cnnaudit.checks import is_integer
 from pytest_cnnaudit.plugin import options
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def marked(item: pytest.Item) -> dict[str, Any]:
             choices = options.BY_NAME[name].choices
             if choices and value not in choices:
                 raise pytest.UsageError(f"{item.nodeid}: {name}={value!r} is not one of {', '.join(choices)}")
-            if name == "seed" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            if name == "seed" and not (is_integer(value) and value >= 0):
                 raise pytest.UsageError(f"{item.nodeid}: seed={value!r} is not a whole number")
         given.update(marker.kwargs)
     return given

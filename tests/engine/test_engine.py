@@ -270,7 +270,7 @@ def test_input_that_is_not_a_picture():
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, 2.0, True, "abc", [2]])
 def test_batch_size_must_be_positive(size):
-    with pytest.raises(ValueError, match="a positive integer is expected"):
+    with pytest.raises(ValueError, match="an integer of at least 1 is expected"):
         Engine(networks.build("functional"), batch_size=size)
 
 

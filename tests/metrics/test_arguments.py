@@ -65,7 +65,7 @@ def test_a_shape_is_two_whole_numbers(shape):
 
 @pytest.mark.parametrize("transform", [["mirror"], None, 2])
 def test_a_move_is_a_name(transform):
-    with pytest.raises(ValueError, match=r"transform is .*; known: mirror, flip, rotate90"):
+    with pytest.raises(ValueError, match=r"transform is .*; known: 'mirror', 'flip', 'rotate90'"):
         metrics.moved(MAP, transform)
 
 

@@ -250,5 +250,5 @@ class TestMoved:
         assert (heatmap == 1).all()
 
     def test_an_unknown_one_is_an_error_that_lists_the_known(self):
-        with pytest.raises(ValueError, match="known: mirror, flip, rotate90"):
+        with pytest.raises(ValueError, match="known: 'mirror', 'flip', 'rotate90'"):
             metrics.moved(np.ones((2, 2)), "shear")
