@@ -80,6 +80,14 @@ def called(function: Callable[..., Any]) -> str:
     return getattr(plain, "__name__", type(plain).__name__)
 
 
+def defined_at(function: Callable[..., Any]) -> tuple[str, str]:
+    """The file and the qualified name of a function: the same for one that was imported twice, and for no other."""
+    plain = inspect.unwrap(function.func if isinstance(function, partial) else function)
+    code = getattr(plain, "__code__", None)
+    file = getattr(plain, "__module__", "") if code is None else code.co_filename
+    return str(file), getattr(plain, "__qualname__", type(plain).__qualname__)
+
+
 def _bind(function: Callable[..., Any], takes: tuple[str, ...]) -> None:
     signature = _signature(function)
     if signature is not None:

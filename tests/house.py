@@ -29,6 +29,8 @@ SCRIPTS = ("tests", "fixtures", "benchmarks", "truth", "docs", "examples")
 
 FRAMEWORKS = ("keras", "keras_hub", "tensorflow", "torch", "jax", "jaxlib")
 HOME_OF_FRAMEWORKS = f"{PACKAGE}.engine.models.keras"
+DOORS_OF_FRAMEWORKS = (f"{PACKAGE}.engine", f"{PACKAGE}.engine.models", f"{PACKAGE}.plugin.backend")
+"""Where models of Keras are opened, and where its backend is chosen."""
 HOME_OF_PRIVATE_NAMES = f"{HOME_OF_FRAMEWORKS}.private"
 NAMED_TUPLE = ("_asdict", "_field_defaults", "_fields", "_make", "_replace")
 """Public, for all their underscores."""
@@ -252,10 +254,10 @@ def private_names(house: House) -> list[str]:
                     f"only {HOME_OF_PRIVATE_NAMES} may know it"
                 )
         classes = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
-        here = {*NAMED_TUPLE, *_set_on_self(module.tree)}
+        classes |= _made_by_own_class(module.tree)
         for node in [] if is_home else ast.walk(module.tree):
             owner, name = _reached(node)
-            if owner is not None and is_private(name) and name not in here and not _is_own(owner, classes):
+            if owner is not None and is_private(name) and name not in NAMED_TUPLE and not _is_own(owner, classes):
                 lines.append(
                     f"{module.at(node.lineno)}: {ast.unparse(owner)}.{name} is private; {advice}; "
                     f"what is Keras' or a backend's belongs in {HOME_OF_PRIVATE_NAMES}"
@@ -273,15 +275,15 @@ def _reached(node: ast.AST) -> tuple[ast.expr | None, str]:
     return (node.args[0] if called in BY_NAME else None), str(node.args[1].value)
 
 
-def _set_on_self(tree: ast.Module) -> set[str]:
-    """Attributes that the module's own classes have: of another instance they are not another module's."""
+def _made_by_own_class(tree: ast.Module) -> set[str]:
+    """Names of instances that a class' own method makes: `one = cls(…)`, `one = copy.copy(self)`."""
     return {
-        node.attr
+        target.id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if ast.unparse(node.value.func) == "cls" or ast.unparse(node.value) == "copy.copy(self)"
+        for target in node.targets
+        if isinstance(target, ast.Name)
     }
 
 
@@ -339,13 +341,14 @@ def long_scripts(house: House) -> list[str]:
 
 
 def frameworks(house: House) -> list[str]:
-    """Imports of Keras and its backends where models are none of Keras."""
+    """Imports of Keras and its backends, or of what knows them, where models are none of Keras."""
     return [
         f"{module.at(one.line)} imports {one.module}; only {HOME_OF_FRAMEWORKS} may, ask a model behind the Protocol"
         for module in house.modules.values()
         if not is_below(module.name, HOME_OF_FRAMEWORKS)
         for one in module.imports
         if one.module.partition(".")[0] in FRAMEWORKS
+        or (is_below(one.module, HOME_OF_FRAMEWORKS) and module.name not in DOORS_OF_FRAMEWORKS)
     ]
 
 

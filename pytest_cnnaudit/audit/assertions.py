@@ -22,6 +22,7 @@ from pytest_cnnaudit.audit.context import Context, InconclusiveWarning
 from pytest_cnnaudit.audit.populations import check_parts
 from pytest_cnnaudit.audit.rule import ARGUMENTS, Rule, RuleArguments
 from pytest_cnnaudit.cases import nearest
+from pytest_cnnaudit.checks import defined_at
 from pytest_cnnaudit.engine.passes import Wanted
 from pytest_cnnaudit.findings import AuditFailure, Finding, Texts, Unit
 
@@ -99,18 +100,17 @@ def assertion(
         yes_no: Whether a single case's value is only 1 or 0.
     """
     texts = Texts(title, quantity, measured, reading, yes_no)
+    if isinstance(settings, str):
+        raise TypeError(f"settings is {settings!r}; a sequence of arguments' names is expected")
 
     def register(
         function: Callable[Concatenate[Context, P], Finding],
     ) -> Callable[Concatenate[HasContext, P], Finding]:
-        name = function.__name__.removeprefix("assert_")
+        name = _name_of(function)
         signature = _expanded(function)
         unknown = [one for one in settings if one not in signature.parameters]
         if unknown:
             raise ValueError(f"settings of {function.__name__}: there is no argument {unknown[0]!r}")
-        known = _TABLE.get(name)
-        if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"There is an assertion {name!r} already, in {known.function.__module__}")
         entry = Assertion(name, function, texts, about, tuple(settings), tuple(needs), unit)
         method = _method(function, signature, entry)
         _TABLE[name] = replace(entry, function=method)
@@ -129,6 +129,13 @@ def has_assertions(owner: C) -> C:
     return owner
 
 
+def forget(name: str) -> None:
+    """Take an assertion that was registered out of the table again."""
+    entry = _TABLE.pop(name)
+    for owner in _OWNERS:
+        delattr(owner, entry.function.__name__)
+
+
 def needs_of(names: Collection[str]) -> Iterator[Wanted]:
     """What the assertions with these methods' names need."""
     return (need for entry in _TABLE.values() if entry.function.__name__ in names for need in entry.needs)
@@ -139,12 +146,26 @@ def nearest_assertion(name: str) -> str:
     return nearest(name, [entry.function.__name__ for entry in _TABLE.values()])
 
 
+def _name_of(function: Callable[..., Finding]) -> str:
+    """What findings of the assertion are called; a `ValueError` where another function has the name."""
+    method = function.__name__
+    if not method.startswith("assert_") and method != "check":
+        raise ValueError(f"{method!r} is registered as an assertion; its name has to begin with 'assert_'")
+    name = method.removeprefix("assert_")
+    known = _TABLE.get(name)
+    if known is not None and defined_at(known.function) != defined_at(function):
+        raise ValueError(f"There is an assertion {name!r} already, in {defined_at(known.function)[0]}")
+    return name
+
+
 # The signature
 
 
 def _expanded(function: Callable[..., Finding]) -> inspect.Signature:
     """That of the method: `self` for the context, and the rule's arguments where the function takes a rule."""
     signature = inspect.signature(function)
+    if not signature.parameters:
+        raise TypeError(f"{function.__name__} takes no arguments; an assertion's first one is its Context")
     first, *others = signature.parameters.values()
     parameters = [first.replace(name="self", annotation=inspect.Parameter.empty)]
     for one in others:
@@ -158,7 +179,10 @@ def _takes_rule(parameter: inspect.Parameter, function: Callable[..., Finding]) 
         return False
     annotation = parameter.annotation
     if isinstance(annotation, str):
-        annotation = eval(annotation, function.__globals__)
+        try:
+            annotation = eval(annotation, function.__globals__)
+        except NameError:  # of a name that only type checkers know, which the rule's arguments are not
+            return False
     return get_args(annotation) == (RuleArguments,)
 
 
@@ -214,7 +238,7 @@ def _method(function: Callable[..., Finding], signature: inspect.Signature, entr
     method.__signature__ = signature  # type: ignore[attr-defined]
     method.__annotations__ = {
         name: one.annotation for name, one in signature.parameters.items() if one.annotation is not one.empty
-    }
+    } | {"return": signature.return_annotation}
     return method
 
 

@@ -31,7 +31,7 @@ from pytest_cnnaudit.audit.targets import targets_of
 from pytest_cnnaudit.engine.methods import lists_methods
 from pytest_cnnaudit.engine.passes import Wanted, class_evidence
 
-if TYPE_CHECKING:  # `check` needs neither a model nor a backend, so nothing here imports the engine
+if TYPE_CHECKING:
     from pytest_cnnaudit.engine import Engine, FilterPatterns, Layer, LayerStats, Predictions
     from pytest_cnnaudit.engine.cache import Cache
     from pytest_cnnaudit.engine.engine import SeveralLayers, SeveralMethods
@@ -82,6 +82,7 @@ class Audit:
     if not TYPE_CHECKING:  # for whom it would mean that there is every attribute
 
         def __getattr__(self, name: str) -> Any:
+            __tracebackhide__ = True
             if name.startswith("assert_"):
                 raise AttributeError(f"There is no assertion {name!r}{nearest_assertion(name)}")
             return object.__getattribute__(self, name)

@@ -177,7 +177,7 @@ class Cache:
         if wanted.reductions:
             inside["stats"] = Statistics([layers[path] for path in wanted.reductions])
         if wanted.finite:
-            inside["finite"] = Finite(wanted.finite)
+            inside["finite"] = Finite(wanted.finite, str(self.engine.model.name))
         logits = [Logits()] if wanted.logits and not maps else []
         targets = ["predicted" if target is None else target for target in self._usual_targets(cases)] if maps else None
         self.engine.collect(self._read(cases, pictures), [*maps, *logits, *inside.values()], target=targets)

@@ -114,17 +114,19 @@ class Statistics:
 class Finite:
     """Whether each image's values in some layers are neither NaN nor infinity, by path: `(N,)` bool.
 
-    And in the output, by the model's name, where that is not the output of a layer.
+    And in the output, by the model's name `output`, where that is not the output of a layer.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], output: str) -> None:
         self.wanted = Pass(finite=tuple(paths), logits=False)
+        self._kept = {*paths, output}
         self.parts: dict[str, list[npt.NDArray[np.bool_]]] = {}
 
     def add(self, batch: Batch, computed: Computed) -> None:
         """See `Collector`."""
         for path, flags in computed.finite.items():
-            self.parts.setdefault(path, []).append(flags[: batch.count])
+            if path in self._kept:
+                self.parts.setdefault(path, []).append(flags[: batch.count])
 
     def merge(self, other: Self) -> None:
         """See `Collector`."""

@@ -20,7 +20,7 @@ class EngineDescription:
     """The arguments of an `Engine`, for `Engine.from_description`; it can be pickled where they can.
 
     `source` is the path of a model file or `"MODULE:CALLABLE"`, where the callable gives the model. `custom_objects`
-    are classes and functions of the file that are not registered.
+    are classes and functions of the file that are not registered, `imports` modules that register some, imported first.
 
     Examples:
         >>> EngineDescription("model.keras", batch_size=8).source
@@ -38,8 +38,11 @@ class EngineDescription:
     other_inputs: Mapping[str, OtherInput] | None = None
     progress: bool | None = None
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Those of `Engine`, apart from the model."""
-        return {name: value for name, value in vars(self).items() if name not in ("source", "custom_objects")}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("source", "custom_objects", "imports")
+        }

@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeAlias, cast, get_args, overload
@@ -122,6 +123,8 @@ class Engine:
     @classmethod
     def from_description(cls, description: EngineDescription) -> Engine:
         """The engine that `description` describes, in whatever process."""
+        for module in description.imports:
+            importlib.import_module(module)
         engine = cls(opened(description.source, description.custom_objects), **description.arguments)
         engine._description = description
         return engine
@@ -250,7 +253,7 @@ class Engine:
         hands to that counts as well: a ReLU hides −∞.
         """
         wanted = self._chosen(layers, lambda _: True)
-        collected = Finite(_paths(wanted))
+        collected = Finite(_paths(wanted), self._model.name)
         self.collect(images, [collected])
         found = collected.result()
         return found if layers is None else {layer.path: found[layer.path] for layer in wanted}
@@ -262,6 +265,8 @@ class Engine:
         """
         if any(collector.wanted.logits for collector in collectors):
             _ = self._checked
+        if target is None and any(isinstance(collector, Maps) for collector in collectors):
+            raise ValueError("Heatmaps are collected, but there is no target: say whose score they are of")
         targets = None if target is None else Targets(target, self.classes)
         count = serial.run(self._model, self._batches(images), collectors, targets)
         if targets is not None:
@@ -491,7 +496,7 @@ class Engine:
     def _with(self, model: Model) -> Engine:
         """The same engine with another model, of which there is no description."""
         other = copy.copy(self)
-        vars(other).update(_model=model, _description=None)
+        other._model, other._description = model, None
         return other
 
     def other_inputs_key(self, case: Sample) -> Hashable:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from pytest_cnnaudit.checks import called, check_call, integer
+from pytest_cnnaudit.checks import called, check_call, choice, defined_at, integer
 from pytest_cnnaudit.engine.probing import Probe
 from pytest_cnnaudit.engine.resampling import bilinear
 
@@ -319,12 +319,15 @@ OWN_METHOD = (
 def register(method: Method) -> None:
     """Add a method, which `heatmaps` and every assertion on heatmaps then find by its name.
 
-    Raises `ValueError` for a name that another function has, and `TypeError` for a function that can't be called with
-    what its kind of method gets.
+    Raises `ValueError` for a name that another function has and for an unknown kind, `TypeError` for what can't be
+    called with what its kind of method gets.
     """
+    choice(method.kind, f"kind of the method {method.name!r}", TAKES)
+    if not callable(method.function):
+        raise TypeError(f"function of the method {method.name!r} is {method.function!r}; a function is expected")
     known = _TABLE.get(method.name)
-    if known is not None and known.function.__module__ != method.function.__module__:
-        raise ValueError(f"There is a method {method.name!r} already, in {known.function.__module__}")
+    if known is not None and defined_at(known.function) != defined_at(method.function):
+        raise ValueError(f"There is a method {method.name!r} already, in {defined_at(known.function)[0]}")
     check_call(method.function, f"method {method.name!r}", TAKES[method.kind], f"a method of the kind {method.kind!r}")
     _TABLE[method.name] = method
     for function, text in _LISTS.items():

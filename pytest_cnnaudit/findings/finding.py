@@ -160,3 +160,6 @@ class AuditFailure(AssertionError):  # noqa: N818 - a failed assertion, not an e
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+
+
+AuditFailure.__module__ = "pytest_cnnaudit.findings"  # what pytest shows of every failure: no longer than it has to be

@@ -120,7 +120,7 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
     """The engine that all tests of the session share. `--cnnaudit-model` wins over an overridden `cnnaudit_model`."""
     from pytest_cnnaudit.engine import Engine
     from pytest_cnnaudit.engine.description import EngineDescription
-    from pytest_cnnaudit.engine.models import is_model
+    from pytest_cnnaudit.engine.models import is_model, names_callable
     from pytest_cnnaudit.plugin.backend import check_keras_starts
 
     run = run_of(pytestconfig)
@@ -129,13 +129,15 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
         run.engine_from[name] = request.getfixturevalue(name)
         return run.engine_from[name]
 
-    _import_module(options.value(pytestconfig, "import"))
+    module = options.value(pytestconfig, "import")
+    _import_module(module)
     if options.is_on_command_line(pytestconfig, "model"):
         model: Any = options.value(pytestconfig, "model")
     else:
         model = given("cnnaudit_model")
-    path = Path(model) if isinstance(model, (str, os.PathLike)) else None
-    if not is_model(model):
+    is_named = names_callable(model)
+    path = Path(model) if isinstance(model, (str, os.PathLike)) and not is_named else None
+    if not (is_model(model) or is_named):
         check_keras_starts()
     custom_objects = {} if path is None else given("cnnaudit_custom_objects")
     arguments = {
@@ -149,10 +151,12 @@ def cnnaudit_engine(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
         raise pytest.UsageError(
             f"The fixture cnnaudit_engine_options gives {twice[0]!r}, which has a fixture or option of its own"
         )
-    if path is None:
+    if path is None and not is_named:
         engine = Engine(model, **arguments, **more)
     else:  # so that another process can build it
-        description = EngineDescription(path, custom_objects=custom_objects, **{**arguments, **more})
+        imports = () if module is None else (module,)
+        source = model if path is None else path
+        description = EngineDescription(source, custom_objects=custom_objects, imports=imports, **{**arguments, **more})
         engine = Engine.from_description(description)
     run.describe_model(engine, path)
     return engine

@@ -6,13 +6,13 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pytest_cnnaudit.cases import file_digest
+from pytest_cnnaudit.engine.models import backend_in_use
 
 
 def model(identity: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
@@ -26,12 +26,4 @@ def model(identity: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
 def environment() -> dict[str, Any]:
     """Versions, and the backend and its device where Keras is in use."""
     versions = {name: metadata.version(name) for name in ("pytest", "keras", "numpy", "scipy", "pytest-cnnaudit")}
-    return {"python": platform.python_version(), **versions, **_backend(), "platform": platform.platform()}
-
-
-def _backend() -> dict[str, str | None]:
-    if "keras" not in sys.modules:
-        return {"backend": None, "backend_version": None, "device": None}
-    from pytest_cnnaudit.engine.models.keras.backends import described
-
-    return described()
+    return {"python": platform.python_version(), **versions, **backend_in_use(), "platform": platform.platform()}

@@ -3,7 +3,7 @@
 import pytest
 from colours import half_case, message_of, refused
 
-from pytest_cnnaudit.audit import ASSERTIONS, Audit, needed_by
+from pytest_cnnaudit.audit import ASSERTIONS, Audit, assertions, needed_by
 from pytest_cnnaudit.audit.assertions import assertion
 from pytest_cnnaudit.engine.passes import class_evidence, finiteness, sparsity
 from pytest_cnnaudit.findings import Finding, Texts
@@ -107,4 +107,34 @@ class TestTable:
         def assert_iou(context, cases) -> Finding: ...
 
         message = message_of(ValueError, assertion(title="New"), assert_iou)
-        assert message.startswith("There is an assertion 'iou' already, in pytest_cnnaudit.audit.families.")
+        assert message.startswith("There is an assertion 'iou' already, in ")
+        assert message.endswith("localization.py")
+
+    def test_two_files_of_the_same_module_name_are_two(self, tmp_path):
+        """As the conftest.py of two folders."""
+        source = "def assert_twice(context, cases) -> None: ..."
+        first, second = ({"__name__": "conftest"} for _ in range(2))
+        for place, names in (("a", first), ("b", second)):
+            exec(compile(source, str(tmp_path / place / "conftest.py"), "exec"), names)
+        try:
+            assertion(title="First")(first["assert_twice"])
+            assertion(title="The same, imported again")(first["assert_twice"])
+            message = message_of(ValueError, assertion(title="Second"), second["assert_twice"])
+            assert message == f"There is an assertion 'twice' already, in {tmp_path / 'a' / 'conftest.py'}"
+            assert ASSERTIONS["twice"].texts.title == "The same, imported again"
+        finally:
+            assertions.forget("twice")
+        assert not hasattr(Audit, "assert_twice")
+
+    @pytest.mark.parametrize("name", ["context", "predict", "heatmaps", "is_new"])
+    def test_nothing_else_of_the_fixture_is_replaced(self, name):
+        namespace = {}
+        exec(f"def {name}(context, cases): ...", namespace)
+        message = message_of(ValueError, assertion(title="New"), namespace[name])
+        assert message == f"'{name}' is registered as an assertion; its name has to begin with 'assert_'"
+
+    def test_what_can_t_be_an_assertion_is_named(self):
+        def assert_nothing() -> Finding: ...
+
+        assert "takes no arguments" in message_of(TypeError, assertion(title="New"), assert_nothing)
+        assert "settings is 'limit'" in message_of(TypeError, assertion, title="New", settings="limit")

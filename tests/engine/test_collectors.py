@@ -21,7 +21,7 @@ MAKE = {
     "logits": Logits,
     "activations": lambda: Activations(["relu", "mean"]),
     "statistics": lambda: Statistics(TOY.layers),
-    "finite": lambda: Finite(["color", "logits"]),
+    "finite": lambda: Finite(["color", "logits"], "toy"),
     "grad-cam": lambda: Maps("relu", find_method("grad-cam"), Probing(TOY)),
     "eigen-cam": lambda: Maps("relu", find_method("eigen-cam"), Probing(TOY)),
     "saliency": lambda: Maps("image", find_method("saliency"), Probing(TOY)),

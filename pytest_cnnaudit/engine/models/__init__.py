@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -122,6 +123,20 @@ class Climbs(Protocol):
 
     def filter_outputs(self, images: Array, layer: str, index: int) -> Array:
         """One channel of the layer's output, `(N, h, w)` or `(N,)`."""
+
+
+def backend_in_use() -> dict[str, str | None]:
+    """For the record: backend, version and device where Keras is in use, else nothing."""
+    if "keras" not in sys.modules:
+        return {"backend": None, "backend_version": None, "device": None}
+    from pytest_cnnaudit.engine.models.keras.backends import described
+
+    return described()
+
+
+def names_callable(source: object) -> bool:
+    """Whether it is `MODULE:CALLABLE` and not the path of a file."""
+    return isinstance(source, str) and _CALLABLE.fullmatch(source) is not None and not Path(source).exists()
 
 
 def is_model(source: object) -> TypeGuard[Model]:

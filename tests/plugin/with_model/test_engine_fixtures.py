@@ -160,10 +160,38 @@ def test_custom_objects_come_from_their_fixture(suite, custom_model):
 def test_custom_objects_come_from_an_imported_module(suite, custom_model):
     suite.pytester.syspathinsert()
     suite.pytester.makepyfile(doublers=DOUBLER + "keras.saving.get_custom_objects()['Doubler'] = Doubler\n")
+    suite.write(
+        "def test_custom(cnnaudit):\n    from pytest_cnnaudit import Engine\n    engine = cnnaudit.engine\n"
+        "    again = Engine.from_description(engine.description)\n"
+        "    assert engine.description.imports == ('doublers',)\n"
+        "    assert (again.predict(RED).logits == engine.predict(RED).logits).all()\n"
+    )
     suite.run("--cnnaudit-import=doublers").assert_outcomes(passed=1)
     result = suite.run("--cnnaudit-import=triplers")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*--cnnaudit-import triplers: No module named 'triplers'*"])
+
+
+def test_a_model_is_what_a_function_makes(suite):
+    suite.pytester.syspathinsert()
+    suite.pytester.makepyfile(
+        makers=f"""
+        import keras
+
+        def candidate():
+            return keras.saving.load_model({str(suite.kit.model)!r})
+        """
+    )
+    suite.pytester.makeconftest(
+        "import pytest\n\n@pytest.fixture(scope='session')\ndef cnnaudit_model():\n    return 'makers:candidate'\n"
+    )
+    suite.ini(model=None)
+    suite.write(
+        "def test_it(cnnaudit):\n    cnnaudit.assert_predicts(RED)\n"
+        "    assert cnnaudit.engine.description.source == 'makers:candidate'\n"
+    )
+    suite.run().assert_outcomes(passed=1)
+    assert suite.record["model"]["file"] is None
 
 
 def test_what_is_missing_is_an_error_that_says_what_to_do(suite):
